@@ -1,0 +1,20 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# Installs what the build and the tests need. Quiet and instant when all is there.
+set -eu
+packages="g++ make pkg-config protobuf-compiler protobuf-compiler-grpc libgrpc++-dev libprotobuf-dev libseccomp-dev libcap-dev
+ catch2 libboost1.81-dev libcurl4-openssl-dev libssl-dev libarchive-dev libisal-dev libzstd-dev libsqlite3-dev
+ libnl-route-3-dev libnftables-dev libtomlplusplus-dev libyaml-cpp-dev libcli11-dev libfmt-dev
+ docker-registry containernetworking-plugins iptables nftables iproute2 busybox-static curl jq bats python3 strace git
+ podman containerd crun runc skopeo ca-certificates"
+missing=""
+for package in $packages; do
+  [ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || missing="$missing $package"
+done
+[ -z "$missing" ] && exit 0
+[ "$(id -u)" = 0 ] || { echo "deps: install these as root:$missing" >&2; exit 1; }
+echo "deps: installing:$missing"
+export DEBIAN_FRONTEND=noninteractive
+# Services that the packages would start are of no use here (no systemd as pid 1, or ports of the host).
+apt-get update -qq
+apt-get install -y -qq --no-install-recommends $missing >/dev/null
