@@ -13,7 +13,7 @@ FLAGS.release := -O2 -D_FORTIFY_SOURCE=2
 FLAGS.debug := -O0 -g -D_GLIBCXX_ASSERTIONS
 FLAGS.asan := -O1 -g -fsanitize=address,undefined -fno-omit-frame-pointer
 FLAGS.tsan := -O1 -g -fsanitize=thread
-CPPFLAGS += -I. -I$(B)/gen -D_GNU_SOURCE
+CPPFLAGS += -I. -I$(B)/gen -isystem /usr/include/libnl3 -D_GNU_SOURCE
 CXXFLAGS += -std=c++23 -fstack-protector-strong -fPIE -ffunction-sections -fdata-sections
 LDFLAGS += -Wl,--gc-sections -Wl,-z,relro,-z,now -Wl,-z,noexecstack
 STATIC := $(if $(filter asan tsan,$(MODE)),-pie,-static-pie)
