@@ -58,7 +58,7 @@ GRPC := -lgrpc++ -lgrpc -lgpr -lprotobuf
 PROTO := -lprotobuf
 RUNTIME_LIBS := -lseccomp -lcap
 ROOTFS_LIBS := -larchive -lcurl -lcrypto -lisal -lzstd -lsqlite3
-AGENT_LIBS := -lnl-route-3 -lnl-3 -lnftables -lssl -lcrypto -lfmt -lpthread
+AGENT_LIBS := -lnl-route-3 -lnl-3 -lnftables -lssl -lcrypto -lz -lfmt -lpthread
 
 PROGRAMS := $(if $(OCI_CLI_SRC),$(BIN)/berth-oci) $(if $(SHIM_SRC),$(BIN)/berth-shim) $(if $(wildcard agent/main.cc),$(BIN)/berthd) \
   $(if $(wildcard agent/cli/main.cc),$(BIN)/berth) $(if $(wildcard agent/cli/rpc/main.cc),$(BIN)/berth-rpc) $(if $(wildcard contrib/scheduler/main.cc),$(BIN)/berth-scheduler)
@@ -89,8 +89,7 @@ $(B)/runtime/%.o: CXXFLAGS += -fno-exceptions -fno-rtti -DBOOST_NO_EXCEPTIONS -D
 $(B)/gen/%.o: WARN :=
 # Everything that sees generated messages needs them generated first.
 PROTO_HEADERS := $(B)/gen/cri/proto/runtime/v1/api.pb.h $(B)/gen/agent/scheduler/proto/scheduler/v1/scheduler.pb.h
-$(B)/cri/%.o $(B)/agent/%.o $(B)/contrib/%.o $(B)/tests/%.o: | $(PROTO_HEADERS)
-$(B)/%.o: %.cc Makefile
+$(B)/%.o: %.cc Makefile | $(PROTO_HEADERS)
 	@mkdir -p $(@D)
 	@echo "  CXX $<"
 	@$(CXX) $(CPPFLAGS) $(CXXFLAGS) $(WARN) $(FLAGS.$(MODE)) -MMD -MP -c $< -o $@
