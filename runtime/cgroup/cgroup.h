@@ -102,8 +102,11 @@ class Cgroup {
   Result<> make_v1(Directory& directory, bool& existed);
   Result<> make_v2(Directory& directory, bool& existed);
   const Directory* find(std::string_view controller) const;
+  Result<> apply_devices(const oci::Resources& resources) const;
+  Result<> check_limit_fits(const oci::Resources& resources) const;
 
   bool v2_ = false;
+  bool reused_ = false;  // create() found directories of an earlier run
   std::map<std::string, std::string> paths_;
   std::vector<Directory> dirs_;  // one per hierarchy: co-mounted controllers share
 };
