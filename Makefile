@@ -54,7 +54,7 @@ $(LIB)/%.a:
 	@ar rcs $@ $^
 
 # ---- programs -----------------------------------------------------------------------------------------------------
-GRPC := -lgrpc++ -lgrpc -lgpr -lprotobuf
+GRPC := -lgrpc++ -lgrpc -lgpr -lprotobuf -labsl_synchronization
 PROTO := -lprotobuf
 RUNTIME_LIBS := -lseccomp -lcap
 ROOTFS_LIBS := -larchive -lcurl -lcrypto -lisal -lzstd -lsqlite3

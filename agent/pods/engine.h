@@ -71,6 +71,9 @@ class ExecSession {
   virtual Result<> resize(unsigned width, unsigned height) = 0;
   // Blocks until the process has ended (exec) or the container has (attach).
   virtual Result<shim::ExitRecord> wait() = 0;
+  // Makes a wait() that is blocked in another thread, and any later one, return kCancelled soon: the client has gone and
+  // its thread must not outlive the connection (C07). The process is left alone.
+  virtual void cancel_wait() {}
 };
 
 struct ExecOptions {
