@@ -86,6 +86,8 @@ $(BIN)/berth-scheduler: $(B)/contrib/scheduler/main.o $(LIB)/libscheduler.a $(LI
 # ---- compilation --------------------------------------------------------------------------------------------------
 # runtime/ is without exceptions and RTTI; the child between clone3 and execve also without stack protector calls into libc state.
 $(B)/runtime/%.o: CXXFLAGS += -fno-exceptions -fno-rtti -DBOOST_NO_EXCEPTIONS -DBOOST_NO_RTTI -DBOOST_NO_TYPEID
+# Boost.JSON's own definitions contain a catch (of a stream operator nobody calls); ours do not throw.
+$(B)/runtime/oci/boost_json.o: CXXFLAGS += -fexceptions
 $(B)/gen/%.o: WARN :=
 # Everything that sees generated messages needs them generated first.
 PROTO_HEADERS := $(B)/gen/cri/proto/runtime/v1/api.pb.h $(B)/gen/agent/scheduler/proto/scheduler/v1/scheduler.pb.h

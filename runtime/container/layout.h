@@ -18,7 +18,7 @@ inline constexpr char kExecFifo[] = "exec.fifo";
 // flock(2)ed exclusively by start, remove and the end of create, so that they do not meet half way.
 inline constexpr char kLockFile[] = "lock";
 
-// [A-Za-z0-9_+.-]{1,1024}, not "." or "..", as runc accepts them (§3 trap 76, R19).
+// [A-Za-z0-9_+.-]{1,255}, not "." or "..", as runc accepts them (§3 trap 76, R19).
 Result<> check_id(const std::string& id);
 
 std::string state_dir(const std::string& root, const std::string& id);    // <root>/<id>
