@@ -117,7 +117,8 @@ Result<oci::Seccomp> profile_from_file(const std::string& path) {
   if (path.empty()) return fail(Code::kInvalidArgument, "seccomp profile Localhost has no localhost_ref");
   if (!path.starts_with('/')) return fail(Code::kInvalidArgument, concat("seccomp profile ", quote(path), " is not an absolute path"));
   TRY_ASSIGN(const std::string text, sys::read_file(path, 1u << 20), "seccomp profile");
-  return oci::parse_seccomp(text).transform_error([&](Error e) { return std::move(e).wrap(concat("seccomp profile ", quote(path))); });
+  TRY_ASSIGN(oci::Seccomp profile, oci::parse_seccomp(text), concat("seccomp profile ", quote(path)));
+  return profile;
 }
 
 }  // namespace
