@@ -27,6 +27,8 @@ std::string new_uuid() {
 
 Result<Database> open_database(const std::string& path) {
   TRY_ASSIGN(Database db, Database::open(path));
+  // Checkpoints are the worker's, never an append's.
+  TRY(db.execute("PRAGMA wal_autocheckpoint=0"), concat("open ", quote(path)));
   TRY(db.execute(kSchema), concat("open ", quote(path)));
   return db;
 }
@@ -142,6 +144,11 @@ Result<> EventLog::acknowledge(uint64_t seq) {
   acked_ = seq;
   last_ = std::max(last_, seq);
   return {};
+}
+
+Result<> EventLog::checkpoint() {
+  TRY_ASSIGN(Database other, Database::open(db_.path()));
+  return other.execute("PRAGMA wal_checkpoint(PASSIVE)");
 }
 
 uint64_t EventLog::last_seq() const {

@@ -46,6 +46,9 @@ class EventLog {
   uint64_t acked_through() const;
   uint64_t first_seq() const { return acked_through() + 1; }
 
+  // Moves written pages from the write-ahead log into the file, on a connection of its own: appends go on meanwhile.
+  Result<> checkpoint();
+
   // Small values kept beside the log: "scheduler_epoch", "state_rev", "state_digest".
   uint64_t value(const std::string& key);
   Result<> set_value(const std::string& key, uint64_t value);

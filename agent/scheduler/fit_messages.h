@@ -2,6 +2,10 @@
 // Between the protocol's messages and the arithmetic of agent/accounting. Inline: both ends of the protocol use it.
 #pragma once
 
+#include <cstdint>
+#include <set>
+#include <string>
+
 #include "agent/accounting/capacity.h"
 #include "agent/accounting/fit.h"
 #include "agent/scheduler/proto/scheduler/v1/scheduler.pb.h"
@@ -80,7 +84,31 @@ inline wire::FitResponse answer(const wire::Capacity& capacity, const wire::FitR
   return to_wire(accounting::fit(fit_input(capacity, request)), capacity.rev());
 }
 
-// A container's claims on its node, summed into `allocated`; one that has exited holds nothing.
-inline bool holds_resources(const wire::ContainerState& state) { return state.phase() != wire::CONTAINER_PHASE_EXITED; }
+// Sums what containers hold of their node: requests, and one slot per pod. One that has exited holds nothing.
+class Allocated {
+ public:
+  void add(const wire::ContainerState& state) {
+    if (state.phase() == wire::CONTAINER_PHASE_EXITED) return;
+    ++containers_;
+    pods_.insert(state.pod_id());
+    for (const auto& amount : state.requests()) {
+      auto& sum = sums_[amount.name()];
+      if (amount.value() > 0 && __builtin_add_overflow(sum, amount.value(), &sum)) sum = INT64_MAX;
+    }
+  }
+  void fill(wire::Capacity& capacity) const {
+    for (auto& resource : *capacity.mutable_resources()) {
+      const auto it = sums_.find(resource.name());
+      resource.set_allocated(resource.name() == "slots" ? pods() : it == sums_.end() ? 0 : it->second);
+    }
+  }
+  uint32_t containers() const { return containers_; }
+  uint32_t pods() const { return static_cast<uint32_t>(pods_.size()); }
+
+ private:
+  accounting::Amounts sums_;
+  std::set<std::string> pods_;
+  uint32_t containers_ = 0;
+};
 
 }  // namespace berth::scheduler

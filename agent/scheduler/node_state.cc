@@ -26,6 +26,14 @@ NodeState::NodeState(uint64_t rev, uint64_t digest_at_rev, const accounting::Nod
 
 wire::Capacity NodeState::capacity() const { return to_wire(capacity_, capacity_rev_); }
 
+wire::Capacity NodeState::allocated_capacity() const {
+  Allocated sum;
+  for (const auto& [id, state] : containers_) sum.add(state);
+  wire::Capacity out = capacity();
+  sum.fill(out);
+  return out;
+}
+
 void NodeState::changed(const std::string& id) {
   ++rev_;
   dirty_.insert(id);

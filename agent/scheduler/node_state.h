@@ -24,6 +24,8 @@ class NodeState {
   uint64_t digest() const { return digest_; }
   size_t size() const { return containers_.size(); }
   ::scheduler::v1::Capacity capacity() const;
+  // The same with `allocated` summed over the containers that hold resources, and slots over their pods.
+  ::scheduler::v1::Capacity allocated_capacity() const;
 
   // Each returns whether anything changed. The revision counts changes.
   bool apply(const pods::LifecycleEvent& event);
