@@ -15,6 +15,7 @@ done
 [ "$(id -u)" = 0 ] || { echo "deps: install these as root:$missing" >&2; exit 1; }
 echo "deps: installing:$missing"
 export DEBIAN_FRONTEND=noninteractive
-# Services that the packages would start are of no use here (no systemd as pid 1, or ports of the host).
+# RUNLEVEL=1 keeps the packages from starting services on the host's ports: tests start their own.
+export RUNLEVEL=1
 apt-get update -qq
 apt-get install -y -qq --no-install-recommends $missing >/dev/null
