@@ -58,7 +58,7 @@ GRPC := -lgrpc++ -lgrpc -lgpr -lprotobuf -labsl_synchronization
 PROTO := -lprotobuf
 RUNTIME_LIBS := -lseccomp -lcap
 ROOTFS_LIBS := -larchive -lcurl -lcrypto -lisal -lzstd -lsqlite3
-AGENT_LIBS := -lnl-route-3 -lnl-3 -lnftables -lssl -lcrypto -lz -lfmt -lpthread
+AGENT_LIBS := -lnl-route-3 -lnl-3 -lssl -lcrypto -lz -lfmt -lpthread
 
 PROGRAMS := $(if $(OCI_CLI_SRC),$(BIN)/berth-oci) $(if $(SHIM_SRC),$(BIN)/berth-shim) $(if $(wildcard agent/main.cc),$(BIN)/berthd) \
   $(if $(wildcard agent/cli/main.cc),$(BIN)/berth) $(if $(wildcard agent/cli/rpc/main.cc),$(BIN)/berth-rpc) $(if $(wildcard contrib/scheduler/main.cc),$(BIN)/berth-scheduler)

@@ -7,27 +7,51 @@
 #include <nftables/libnftables.h>
 
 #include "runtime/base/strings.h"
+#include "runtime/sys/late_library.h"
 
 namespace berth::network {
 namespace {
 
-struct FreeContext {
-  void operator()(nft_ctx* context) const { nft_ctx_free(context); }
+// libnftables, loaded with the first rule: most commands of `berth` never need it.
+struct Nftables {
+  decltype(::nft_ctx_new)* ctx_new = nullptr;
+  decltype(::nft_ctx_free)* ctx_free = nullptr;
+  decltype(::nft_ctx_buffer_error)* buffer_error = nullptr;
+  decltype(::nft_ctx_buffer_output)* buffer_output = nullptr;
+  decltype(::nft_ctx_get_error_buffer)* get_error = nullptr;
+  decltype(::nft_ctx_get_output_buffer)* get_output = nullptr;
+  decltype(::nft_run_cmd_from_buffer)* run = nullptr;
+
+  static Result<Nftables> load() {
+    Nftables nft;
+    TRY_ASSIGN(const auto library, sys::LateLibrary::open("libnftables.so.1"));
+    TRY(library.bind("nft_ctx_new", nft.ctx_new));
+    TRY(library.bind("nft_ctx_free", nft.ctx_free));
+    TRY(library.bind("nft_ctx_buffer_error", nft.buffer_error));
+    TRY(library.bind("nft_ctx_buffer_output", nft.buffer_output));
+    TRY(library.bind("nft_ctx_get_error_buffer", nft.get_error));
+    TRY(library.bind("nft_ctx_get_output_buffer", nft.get_output));
+    TRY(library.bind("nft_run_cmd_from_buffer", nft.run));
+    return nft;
+  }
 };
 
 // One transaction; the kernel applies all of it or none. libnftables contexts are not shared between threads.
 Result<> run_nft(const std::string& commands, std::string_view operation, std::string* output = nullptr) {
   static std::mutex mutex;
   const std::lock_guard lock(mutex);
-  const std::unique_ptr<nft_ctx, FreeContext> context(nft_ctx_new(NFT_CTX_DEFAULT));
+  static const Result<Nftables> loaded = Nftables::load();
+  TRY(loaded, operation);
+  const Nftables& nft = *loaded;
+  const std::unique_ptr<nft_ctx, decltype(nft.ctx_free)> context(nft.ctx_new(NFT_CTX_DEFAULT), nft.ctx_free);
   if (!context) return fail(Code::kInternal, concat(operation, ": nftables is not available"));
-  nft_ctx_buffer_error(context.get());
-  nft_ctx_buffer_output(context.get());
-  if (nft_run_cmd_from_buffer(context.get(), commands.c_str()) == 0) {
-    if (output != nullptr) *output = nft_ctx_get_output_buffer(context.get());
+  nft.buffer_error(context.get());
+  nft.buffer_output(context.get());
+  if (nft.run(context.get(), commands.c_str()) == 0) {
+    if (output != nullptr) *output = nft.get_output(context.get());
     return {};
   }
-  std::string text(trim(nft_ctx_get_error_buffer(context.get())));
+  std::string text(trim(nft.get_error(context.get())));
   const bool exists = text.find("File exists") != std::string::npos;
   text = text.substr(0, text.find('\n'));
   return fail(exists ? Code::kAlreadyExists : Code::kInternal, concat(operation, ": ", text));
