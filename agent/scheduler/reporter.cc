@@ -84,7 +84,16 @@ class ReporterImpl final : public Reporter {
 
   void start() override {
     worker_ = std::thread([this] { work(); });
-    session_ = std::thread([this] { dial(); });
+    {
+      const std::lock_guard lock(shared_.mutex);
+      shared_.session_over = false;
+    }
+    session_ = std::thread([this] {
+      dial();
+      const std::lock_guard lock(shared_.mutex);
+      shared_.session_over = true;
+      shared_.wake.notify_all();
+    });
   }
 
   void lifecycle(const pods::LifecycleEvent& event) override {
@@ -130,11 +139,13 @@ class ReporterImpl final : public Reporter {
 
   void stop() override {
     {
-      const std::lock_guard lock(shared_.mutex);
+      std::unique_lock lock(shared_.mutex);
       shared_.stop = true;
       shared_.wake.notify_all();
       shared_.work.notify_all();
-      if (shared_.writing != nullptr) shared_.writing->TryCancel();
+      if (!shared_.wake.wait_for(lock, std::chrono::seconds(1), [this] { return shared_.session_over; }) && shared_.writing != nullptr) {
+        shared_.writing->TryCancel();
+      }
     }
     if (session_.joinable()) session_.join();
     if (worker_.joinable()) worker_.join();

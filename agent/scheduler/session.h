@@ -49,6 +49,7 @@ struct Shared {
   uint64_t lost = 0;           // events dropped since the last EVENTS_LOST
   bool snapshot_wanted = false;
   bool stop = false;
+  bool session_over = true;  // no session thread, or it has ended
   // A write that blocks (a peer that does not read) is cancelled by the worker at the deadline, or on stop.
   grpc::ClientContext* writing = nullptr;
   Clock::time_point write_deadline;
