@@ -16,15 +16,14 @@ size_t utf8_length(std::string_view text) {
   return length;
 }
 
-void append_pretty(const boost::json::value& value, std::string& out, size_t depth) {
-  const std::string inner(2 * (depth + 1), ' ');
-  const std::string outer(2 * depth, ' ');
+void append_pretty(const boost::json::value& value, std::string& out, std::string_view step, const std::string& outer) {
+  const std::string inner = outer + std::string(step);
   std::string_view between = "\n";
   if (value.is_object() && !value.get_object().empty()) {
     out += '{';
     for (const auto& entry : value.get_object()) {
       out.append(between).append(inner).append(json_string(entry.key())).append(": ");
-      append_pretty(entry.value(), out, depth + 1);
+      append_pretty(entry.value(), out, step, inner);
       between = ",\n";
     }
     out.append("\n").append(outer).append("}");
@@ -32,7 +31,7 @@ void append_pretty(const boost::json::value& value, std::string& out, size_t dep
     out += '[';
     for (const auto& entry : value.get_array()) {
       out.append(between).append(inner);
-      append_pretty(entry, out, depth + 1);
+      append_pretty(entry, out, step, inner);
       between = ",\n";
     }
     out.append("\n").append(outer).append("]");
@@ -58,9 +57,9 @@ std::string json_string(std::string_view text) {
   return boost::json::serialize(boost::json::string_view(valid.data(), valid.size()));
 }
 
-std::string pretty_json(const boost::json::value& value) {
+std::string pretty_json(const boost::json::value& value, std::string_view step) {
   std::string out;
-  append_pretty(value, out, 0);
+  append_pretty(value, out, step, {});
   return out;
 }
 

@@ -10,7 +10,7 @@ namespace berth::cli {
 
 // `text` quoted and escaped; bytes that are no UTF-8 become U+FFFD, as engines refuse them.
 std::string json_string(std::string_view text);
-// Two spaces per level, no newline at the end (json.MarshalIndent).
-std::string pretty_json(const boost::json::value& value);
+// `step` per level, no newline at the end (json.MarshalIndent).
+std::string pretty_json(const boost::json::value& value, std::string_view step = "  ");
 
 }  // namespace berth::cli
