@@ -19,11 +19,6 @@ constexpr size_t kMaxName = 253;
 
 uint32_t millis(int64_t nanos) { return static_cast<uint32_t>(std::clamp<int64_t>(nanos / 1'000'000, 1, std::numeric_limits<uint32_t>::max())); }
 
-int64_t saturating_add(int64_t a, int64_t b) {
-  int64_t out = 0;
-  return __builtin_add_overflow(a, b, &out) ? std::numeric_limits<int64_t>::max() : out;
-}
-
 Result<> check(const wire::Hello& hello) {
   const std::string& id = hello.node_id();
   const bool uuid = id.size() == 36 && std::all_of(id.begin(), id.end(), [](char c) {
@@ -87,7 +82,9 @@ Result<Registry::Admission> Registry::hello(const wire::Hello& hello, int64_t no
   node.stored = std::move(next);
   node.lease = {true, now, now};
   node.heard = true;
+  by_session_.erase(node.session);
   node.session = ++sessions_;
+  by_session_[node.session] = &node;
   node.awaiting_snapshot = !current;
   node.incoming.reset();
 
@@ -104,10 +101,8 @@ Result<Registry::Admission> Registry::hello(const wire::Hello& hello, int64_t no
 }
 
 Registry::Node* Registry::by_session(uint64_t session) {
-  for (auto& [id, node] : nodes_) {
-    if (node.session == session) return &node;
-  }
-  return nullptr;
+  const auto it = by_session_.find(session);
+  return it == by_session_.end() ? nullptr : it->second;
 }
 
 Result<Registry::Frames> Registry::frame(uint64_t session, const wire::AgentFrame& frame, int64_t now) {
@@ -229,6 +224,7 @@ void Registry::closed(uint64_t session, int64_t now) {
   const std::lock_guard lock(mutex_);
   Node* node = by_session(session);
   if (node == nullptr) return;
+  by_session_.erase(session);
   node->session = 0;
   node->incoming.reset();
   node->lease.session = false;
@@ -237,10 +233,8 @@ void Registry::closed(uint64_t session, int64_t now) {
 
 bool Registry::expired(uint64_t session, int64_t now) const {
   const std::lock_guard lock(mutex_);
-  for (const auto& [id, node] : nodes_) {
-    if (node.session == session) return now >= node.lease.last_frame + config_.times.ttl;
-  }
-  return true;
+  const auto it = by_session_.find(session);
+  return it == by_session_.end() || now >= it->second->lease.last_frame + config_.times.ttl;
 }
 
 }  // namespace berth::scheduler

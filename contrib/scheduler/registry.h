@@ -11,6 +11,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "agent/scheduler/proto/scheduler/v1/scheduler.pb.h"
@@ -76,6 +77,7 @@ class Registry {
   mutable std::mutex mutex_;
   std::unique_ptr<Store> store_;
   std::map<std::string, Node> nodes_;
+  std::unordered_map<uint64_t, Node*> by_session_;  // live sessions only
   uint64_t sessions_ = 0;
 };
 

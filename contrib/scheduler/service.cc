@@ -2,6 +2,7 @@
 #include "contrib/scheduler/service.h"
 
 #include <grpcpp/grpcpp.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -24,6 +25,7 @@ namespace {
 namespace wire = ::scheduler::v1;
 
 constexpr int kMaxMessage = 1 << 20;
+constexpr size_t kMaxQueued = 4096;  // answers to a node that does not read
 constexpr std::chrono::milliseconds kSweep{200};  // how often silent streams are looked for
 
 grpc::Status to_status(const Error& error) {
@@ -36,7 +38,7 @@ class Streams;
 // One node's stream. Lives until OnDone; frames are handled on gRPC's threads, writes are queued one at a time.
 class Stream final : public grpc::ServerBidiReactor<wire::AgentFrame, wire::SchedulerFrame> {
  public:
-  Stream(Registry& registry, Streams& streams);
+  Stream(grpc::CallbackServerContext& context, Registry& registry, Streams& streams);
   void OnReadDone(bool ok) override;
   void OnWriteDone(bool ok) override;
   void OnCancel() override { end(grpc::Status::CANCELLED); }
@@ -44,7 +46,9 @@ class Stream final : public grpc::ServerBidiReactor<wire::AgentFrame, wire::Sche
   // Ends the stream if its lease has run out or a newer session has taken its place.
   void sweep(int64_t now) {
     const uint64_t session = session_number();
-    if (session != 0 && registry_.expired(session, now)) end({grpc::StatusCode::DEADLINE_EXCEEDED, "lease expired"});
+    if (session == 0 || !registry_.expired(session, now)) return;
+    end({grpc::StatusCode::DEADLINE_EXCEEDED, "lease expired"});
+    context_.TryCancel();  // a write may hang on a peer that does not read
   }
   void goodbye();
 
@@ -58,6 +62,7 @@ class Stream final : public grpc::ServerBidiReactor<wire::AgentFrame, wire::Sche
     return session_;
   }
 
+  grpc::CallbackServerContext& context_;
   Registry& registry_;
   Streams& streams_;
   wire::AgentFrame incoming_;
@@ -93,7 +98,8 @@ class Streams {
   std::set<Stream*> open_;
 };
 
-Stream::Stream(Registry& registry, Streams& streams) : registry_(registry), streams_(streams) {
+Stream::Stream(grpc::CallbackServerContext& context, Registry& registry, Streams& streams)
+    : context_(context), registry_(registry), streams_(streams) {
   streams_.add(this);
   StartRead(&incoming_);
 }
@@ -109,7 +115,8 @@ void Stream::OnReadDone(bool ok) {
     log_warn("node's session refused", {{"code", code_name(handled.error().code())}, {"cause", handled.error().message()}});
     return end(to_status(handled.error()));
   }
-  StartRead(&incoming_);
+  const std::lock_guard lock(mutex_);
+  if (!finished_) StartRead(&incoming_);
 }
 
 Result<> Stream::handle() {
@@ -136,6 +143,7 @@ Result<> Stream::handle() {
 void Stream::push(wire::SchedulerFrame frame) {
   const std::lock_guard lock(mutex_);
   if (ended_) return;
+  if (outgoing_.size() >= kMaxQueued) return context_.TryCancel();
   outgoing_.push_back(std::move(frame));
   if (writing_) return;
   writing_ = true;
@@ -181,8 +189,8 @@ void Stream::finish_when_idle() {
 class SchedulerService final : public wire::Scheduler::CallbackService {
  public:
   SchedulerService(Registry& registry, Streams& streams) : registry_(registry), streams_(streams) {}
-  grpc::ServerBidiReactor<wire::AgentFrame, wire::SchedulerFrame>* Session(grpc::CallbackServerContext*) override {
-    return new Stream(registry_, streams_);
+  grpc::ServerBidiReactor<wire::AgentFrame, wire::SchedulerFrame>* Session(grpc::CallbackServerContext* context) override {
+    return new Stream(*context, registry_, streams_);
   }
 
  private:
