@@ -31,7 +31,8 @@ class Server {
  public:
   static Result<std::unique_ptr<Server>> start(ServerConfig config, pods::Engine& engine);
   virtual ~Server() = default;
-  // URLs for the CRI responses. kInvalidArgument for tty with stderr or no stream at all, kResourceExhausted beyond
+  // URLs for the CRI responses. kInvalidArgument for tty with stderr, no stream at all, no id or (exec) no command;
+  // kNotFound and kFailedPrecondition when the container or pod is unknown or not running; kResourceExhausted beyond
   // 1 000 outstanding tokens.
   virtual Result<std::string> exec_url(const ExecTarget& target) = 0;
   virtual Result<std::string> attach_url(const ExecTarget& target) = 0;
