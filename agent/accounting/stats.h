@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a control group uses, read from its files through held directories: never a word to a shim.
+#pragma once
+
+#include <cstdint>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <sys/types.h>
+#include <vector>
+
+#include "runtime/base/result.h"
+#include "runtime/cgroup/cgroup.h"
+
+namespace berth::accounting {
+
+struct Pressure {
+  double avg10 = 0;
+  double avg60 = 0;
+  double avg300 = 0;
+  uint64_t total = 0;  // microseconds
+};
+struct PressurePair {
+  Pressure some;
+  Pressure full;
+};
+
+// Absent: the kernel or hierarchy does not tell.
+struct Usage {
+  long long taken_at = 0;  // unix nanoseconds
+  uint64_t cpu_nanos = 0;
+  std::optional<uint64_t> cpu_nano_cores;  // since the sample before
+  uint64_t memory_bytes = 0;
+  uint64_t working_set_bytes = 0;  // usage without inactive file pages
+  uint64_t rss_bytes = 0;
+  uint64_t page_faults = 0;
+  uint64_t major_page_faults = 0;
+  std::optional<uint64_t> memory_limit_bytes;
+  std::optional<uint64_t> swap_bytes;
+  std::optional<uint64_t> swap_limit_bytes;
+  std::optional<uint64_t> processes;
+  std::optional<PressurePair> cpu_pressure;
+  std::optional<PressurePair> memory_pressure;
+  std::optional<PressurePair> io_pressure;
+};
+
+// Holds a cgroup's directories and the last sample of its CPU time. Thread-safe.
+class Sampler {
+ public:
+  explicit Sampler(cgroup::Cgroup group) : group_(std::move(group)) {}
+  Result<Usage> sample();
+
+ private:
+  std::mutex mutex_;
+  cgroup::Cgroup group_;
+  uint64_t last_cpu_nanos_ = 0;
+  long long last_at_ = 0;  // CLOCK_MONOTONIC; 0: none yet
+  std::optional<uint64_t> last_rate_;
+};
+
+struct InterfaceUsage {
+  std::string name;
+  uint64_t rx_bytes = 0;
+  uint64_t rx_errors = 0;
+  uint64_t tx_bytes = 0;
+  uint64_t tx_errors = 0;
+};
+// The interfaces but loopback, of the network namespace of `pid` (/proc/PID/net/dev).
+Result<std::vector<InterfaceUsage>> network_usage(pid_t pid);
+
+// Pure parts, for tests.
+std::vector<InterfaceUsage> parse_net_dev(std::string_view text);
+std::optional<PressurePair> parse_pressure(std::string_view text);
+// The value of `key` in "key value" lines.
+std::optional<uint64_t> flat_value(std::string_view text, std::string_view key);
+
+}  // namespace berth::accounting
