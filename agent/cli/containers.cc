@@ -75,7 +75,10 @@ int for_each_container(Context& context, const std::vector<std::string>& operand
   if (!engine) return report(engine.error().message());
   int status = 0;
   for (const std::string& operand : operands) {
-    auto done = (*engine)->resolve_container(operand).and_then([&](const std::string& id) { return step(**engine, id); });
+    const auto done = [&]() -> Result<> {
+      TRY_ASSIGN(const std::string id, (*engine)->resolve_container(operand));
+      return step(**engine, id);
+    }();
     if (done) {
       if (!quiet) std::printf("%s\n", operand.c_str());
     } else {

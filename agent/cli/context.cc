@@ -8,6 +8,7 @@
 #include "agent/cli/options.h"
 #include "runtime/base/log.h"
 #include "runtime/base/strings.h"
+#include "runtime/sys/file.h"
 
 namespace berth::cli {
 namespace {
@@ -70,6 +71,16 @@ Result<std::shared_ptr<rootfs::Images>> Context::images() {
     images_ = std::move(opened);
   }
   return images_;
+}
+
+Result<> Context::use_no_network() {
+  TRY(need_root());
+  const std::string directory = concat(globals_.state, "/no-network");
+  TRY(sys::make_directories(directory));
+  TRY(sys::replace_file(directory + "/loopback.conflist", R"({"cniVersion":"1.0.0","name":"none","plugins":[{"type":"loopback"}]})", 0600, false));
+  globals_.network = "cni";
+  globals_.cni_conf_dir = directory;
+  return {};
 }
 
 Result<pods::Engine*> Context::engine() {

@@ -39,6 +39,8 @@ class Context {
   // Both fail with one sentence when the caller is not root.
   Result<std::shared_ptr<rootfs::Images>> images();
   Result<pods::Engine*> engine();
+  // Pods made from here on get a loopback only (`--network none`). Before the first engine().
+  Result<> use_no_network();
 
  private:
   Globals globals_;

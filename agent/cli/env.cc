@@ -72,20 +72,12 @@ Result<UserText> parse_user(std::string_view text) {
   const size_t colon = text.find(':');
   const std::string_view first = text.substr(0, colon);
   if (first.empty()) return fail(Code::kInvalidArgument, concat("user ", quote(text), ": the name is empty"));
-  const auto uid = parse_uint32(first);
-  if (!uid) {
-    user.name = text;
-    return user;
-  }
-  user.uid = *uid;
+  if (const auto uid = parse_uint32(first)) user.uid = *uid;
+  else user.name = first;
   if (colon == std::string_view::npos) return user;
   const auto gid = parse_uint32(text.substr(colon + 1));
-  if (gid) {
-    user.gid = *gid;
-  } else {
-    user.uid.reset();
-    user.name = text;
-  }
+  if (!gid) return fail(Code::kInvalidArgument, concat("user ", quote(text), ": the group must be a number"));
+  user.gid = *gid;
   return user;
 }
 

@@ -19,11 +19,11 @@ Result<> add_env(EnvList& env, std::string_view text);
 // The lines of an env file: KEY=VALUE or KEY, '#' starts a comment line. `name` is for the message.
 Result<> add_env_file(EnvList& env, std::string_view content, const std::string& name);
 
-// "uid", "uid:gid", "name", "name:group". A group by name needs the image's /etc/group and so stays text.
+// "uid", "uid:gid", "name", "name:gid". CRI has no field for a group by name.
 struct UserText {
   std::optional<int64_t> uid;
   std::optional<int64_t> gid;
-  std::string name;  // set when `uid` is not: "name" or "name:group"
+  std::string name;  // set when `uid` is not
 };
 Result<UserText> parse_user(std::string_view text);
 

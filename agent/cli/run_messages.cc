@@ -17,7 +17,7 @@ std::string json_words(const std::vector<std::string>& words) {
 
 v1::NamespaceMode network_mode(const std::string& network) {
   if (network == "host") return v1::NODE;
-  return network == "none" ? v1::CONTAINER : v1::POD;
+  return v1::POD;  // "none" too: its engine has a network configuration with a loopback only
 }
 
 // What will run, entrypoint first, for the COMMAND column and inspect.
@@ -135,7 +135,7 @@ v1::PodSandboxConfig sandbox_config(const RunOptions& options, const std::string
   metadata.set_name(options.name);
   metadata.set_uid(uid);
   metadata.set_namespace_("default");
-  if (options.network != "host") config.set_hostname(options.hostname.empty() ? uid.substr(0, 12) : options.hostname);
+  config.set_hostname(options.hostname);
   config.set_log_directory(concat(globals.root, "/logs/", uid));
   for (const auto& server : options.dns) config.mutable_dns_config()->add_servers(server);
   for (const auto& domain : options.dns_search) config.mutable_dns_config()->add_searches(domain);

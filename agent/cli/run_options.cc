@@ -47,7 +47,7 @@ void declare(Flags& flags, Typed& typed, RunOptions& options) {
   flags.list("--sysctl", typed.sysctl, "set a namespaced kernel parameter");
   flags.list("--security-opt", typed.security_opt, "seccomp=unconfined or no-new-privileges");
   flags.text("-w,--workdir", typed.workdir, "working directory");
-  flags.text("-u,--user", typed.user, "user[:group], names or numbers");
+  flags.text("-u,--user", typed.user, "user[:gid], the user by name or number");
   flags.text("--name", typed.name, "name of the container");
   flags.text("-m,--memory", typed.memory, "memory limit, such as 512m");
   flags.text("--cpus", typed.cpus, "number of CPUs");
