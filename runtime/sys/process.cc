@@ -162,9 +162,10 @@ Result<Spawned> spawn(const SpawnRequest& request) {
   std::vector<char*> env;
   if (request.env) env = c_strings(*request.env);
   Spawned child;
-  const int error = ::posix_spawn(&child.pid, request.argv[0].c_str(), &files.value, &attributes.value, argv.data(),
+  const std::string& program = request.program.empty() ? request.argv[0] : request.program;
+  const int error = ::posix_spawn(&child.pid, program.c_str(), &files.value, &attributes.value, argv.data(),
                                   request.env ? env.data() : environ);
-  if (error != 0) return fail_errno(concat("execute ", quote(request.argv[0])), error);
+  if (error != 0) return fail_errno(concat("execute ", quote(program)), error);
   TRY_ASSIGN(child.pidfd, open_pidfd(child.pid));
   return child;
 }

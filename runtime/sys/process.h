@@ -48,7 +48,8 @@ class ChildGuard {
 };
 
 struct SpawnRequest {
-  std::vector<std::string> argv;                 // argv[0] is an absolute path unless `search_path`
+  std::vector<std::string> argv;                 // argv[0] is an absolute path unless `program` is set
+  std::string program;                           // what to execute when it is not argv[0]
   std::optional<std::vector<std::string>> env;   // absent: the caller's environment
   std::vector<std::pair<int, int>> fds;          // {ours, child's}; stdin, stdout, stderr default to /dev/null
   std::optional<std::string> cwd;
