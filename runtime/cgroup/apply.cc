@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Writing limits and device rules into the held directories.
+#include <fcntl.h>
+
 #include <algorithm>
 #include <cerrno>
-#include <fcntl.h>
 
 #include "runtime/base/strings.h"
 #include "runtime/cgroup/cgroup.h"

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "runtime/cgroup/cgroup.h"
 
-#include <algorithm>
-#include <cerrno>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
 
 #include "runtime/base/strings.h"
 #include "runtime/cgroup/control_file.h"
@@ -20,7 +21,8 @@ constexpr unsigned kDirectoryMode = 0755;
 
 Result<> check_path(std::string_view path) {
   for (const auto part : split(path, '/')) {
-    if (part == "..") return fail(Code::kInvalidArgument, concat("cgroupsPath ", quote(path), ": must not hold \"..\""));
+    if (part == "..")
+      return fail(Code::kInvalidArgument, concat("cgroupsPath ", quote(path), ": must not hold \"..\""));
   }
   if (!path.starts_with('/') && std::ranges::count(path, ':') == 2) {
     return fail(Code::kInvalidArgument,
@@ -93,7 +95,8 @@ Result<> enable_controllers(const std::string& path) {
   const auto have = split(trim(enabled), ' ');
   std::string missing;
   for (const auto name : split(trim(available), ' ')) {
-    if (!name.empty() && std::ranges::find(have, name) == have.end()) missing += concat(missing.empty() ? "" : " ", '+', name);
+    if (!name.empty() && std::ranges::find(have, name) == have.end())
+      missing += concat(missing.empty() ? "" : " ", '+', name);
   }
   if (missing.empty()) return {};
   const std::string file = concat(path, "/cgroup.subtree_control");
@@ -167,7 +170,8 @@ Result<> Cgroup::create() {
   if (!any_existed) return {};
   TRY_ASSIGN(const auto pids, processes());
   if (!pids.empty()) {
-    return fail(Code::kFailedPrecondition, concat("container's cgroup is not empty: ", pids.size(), " process(es) found"));
+    return fail(Code::kFailedPrecondition,
+                concat("container's cgroup is not empty: ", pids.size(), " process(es) found"));
   }
   if (frozen()) return fail(Code::kFailedPrecondition, "container's cgroup unexpectedly frozen");
   return {};

@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 // One container's (or pod's) control group on v1, hybrid and v2 hosts: make, enter, limit, freeze, kill, remove.
 //
-// Order on the create path: detect() → Cgroup::locate() → the caller persists paths() → create() → apply() → the process
-// enters (v2: clone_fd() with CLONE_INTO_CGROUP; v1: the child writes "0" to each of open_join_files()).
+// Order on the create path: detect() → Cgroup::locate() → the caller persists paths() → create() → apply() → the
+// process enters (v2: clone_fd() with CLONE_INTO_CGROUP; v1: the child writes "0" to each of open_join_files()).
 // Directories are held open; every later read and write goes through them. Not thread-safe, except that const calls may
 // run in parallel.
 #pragma once
 
+#include <sys/types.h>
+
 #include <map>
 #include <string>
 #include <string_view>
-#include <sys/types.h>
 #include <vector>
 
 #include "runtime/base/fd.h"
@@ -30,7 +31,8 @@ struct Hierarchy {
   std::string own;                       // the caller's own cgroup in it, "/…"
 };
 
-// The host's hierarchies. A hybrid host (v1 controllers, v2 mounted aside) counts as v1: only its v1 hierarchies are kept.
+// The host's hierarchies. A hybrid host (v1 controllers, v2 mounted aside) counts as v1: only its v1 hierarchies are
+// kept.
 struct Layout {
   bool v2 = false;
   std::vector<Hierarchy> hierarchies;  // v2: exactly one
@@ -56,15 +58,15 @@ class Cgroup {
   bool v2() const { return v2_; }
   bool empty() const { return dirs_.empty(); }
 
-  // Makes missing directories (parents too; v2: controllers enabled in every parent's subtree_control; v1: cpuset.cpus and
-  // cpuset.mems copied down) and opens them. kFailedPrecondition when the cgroup holds processes already
+  // Makes missing directories (parents too; v2: controllers enabled in every parent's subtree_control; v1: cpuset.cpus
+  // and cpuset.mems copied down) and opens them. kFailedPrecondition when the cgroup holds processes already
   // ("container's cgroup is not empty: N process(es) found") or is frozen (§3 trap 17).
   Result<> create();
 
   // Directory for clone_args.cgroup on v2, -1 on v1. Borrowed.
   int clone_fd() const;
-  // v1: descriptors of every hierarchy's `tasks`, open for writing: a single-threaded child joins by writing "0" to each,
-  // which spares the kernel's global thread-group lock that a foreign pid costs. v2: its cgroup.procs.
+  // v1: descriptors of every hierarchy's `tasks`, open for writing: a single-threaded child joins by writing "0" to
+  // each, which spares the kernel's global thread-group lock that a foreign pid costs. v2: its cgroup.procs.
   Result<std::vector<Fd>> open_join_files() const;
   // Moves a process from outside (exec fallback). EINVAL is retried (trap 58).
   Result<> add(pid_t pid) const;
@@ -82,8 +84,9 @@ class Cgroup {
 
   // Pids in the cgroup, with `recursive` in its children too.
   Result<std::vector<pid_t>> processes(bool recursive = true) const;
-  // Sends `signal` to every process, recursively. SIGKILL uses cgroup.kill on v2, else signals until none is left, thawing
-  // first. Returns as soon as the signals are sent (SIGKILL on v1: when the lists are empty, bounded to ten seconds).
+  // Sends `signal` to every process, recursively. SIGKILL uses cgroup.kill on v2, else signals until none is left,
+  // thawing first. Returns as soon as the signals are sent (SIGKILL on v1: when the lists are empty, bounded to ten
+  // seconds).
   Result<> signal_all(int signal) const;
   // Removes the directories and those below them, waiting for the last exiting tasks with short growing pauses (at most
   // about five seconds in all). Absent is success.

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // Freezing, killing and removing: what must end even against a container that works against it.
-#include <algorithm>
-#include <cerrno>
-#include <csignal>
 #include <dirent.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
 
 #include "runtime/base/log.h"
 #include "runtime/base/strings.h"
@@ -21,7 +22,7 @@ namespace {
 constexpr long long kFreezeNanos = 10'000'000'000;
 constexpr long long kKillNanos = 10'000'000'000;
 constexpr long long kRemoveNanos = 5'000'000'000;
-constexpr unsigned kFirstPause = 50;     // µs
+constexpr unsigned kFirstPause = 50;        // µs
 constexpr unsigned kLongestPause = 10'000;  // µs
 
 std::vector<std::string> subdirectories(int dir) {
@@ -151,8 +152,8 @@ Result<std::vector<pid_t>> Cgroup::processes(bool recursive) const {
 
 namespace {
 
-// Signals the listed processes by pidfd. A number is used only if it is still listed after its pidfd was opened: then the
-// pidfd cannot be a recycled pid outside of the cgroup.
+// Signals the listed processes by pidfd. A number is used only if it is still listed after its pidfd was opened: then
+// the pidfd cannot be a recycled pid outside of the cgroup.
 Result<size_t> signal_listed(const Cgroup& group, int signal) {
   TRY_ASSIGN(const auto before, group.processes());
   std::vector<std::pair<pid_t, Fd>> held;

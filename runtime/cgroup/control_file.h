@@ -2,10 +2,11 @@
 // Small reads of the kernel's control files, shared within this folder.
 #pragma once
 
+#include <time.h>
+
 #include <cstdint>
 #include <optional>
 #include <string_view>
-#include <time.h>
 
 #include "runtime/base/strings.h"
 

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "runtime/cgroup/devices.h"
 
+#include <sys/syscall.h>
+#include <unistd.h>
+
 #include <array>
 #include <cerrno>
 #include <cstring>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #include "runtime/base/fd.h"
 #include "runtime/base/strings.h"
@@ -38,13 +39,15 @@ oci::DeviceRule rule(const char* type, int64_t major, int64_t minor, const char*
 }
 
 std::vector<oci::DeviceRule> default_rules() {
-  return {rule("c", -1, -1, "m"),  rule("b", -1, -1, "m"),  rule("c", 1, 3, "rwm"),   rule("c", 1, 8, "rwm"),
-          rule("c", 1, 7, "rwm"),  rule("c", 5, 0, "rwm"),  rule("c", 1, 5, "rwm"),   rule("c", 1, 9, "rwm"),
+  return {rule("c", -1, -1, "m"),    rule("b", -1, -1, "m"), rule("c", 1, 3, "rwm"),   rule("c", 1, 8, "rwm"),
+          rule("c", 1, 7, "rwm"),    rule("c", 5, 0, "rwm"), rule("c", 1, 5, "rwm"),   rule("c", 1, 9, "rwm"),
           rule("c", 136, -1, "rwm"), rule("c", 5, 2, "rwm"), rule("c", 10, 200, "rwm")};
 }
 
 std::string node(const oci::DeviceRule& entry) {
-  const auto part = [](const std::optional<int64_t>& value) { return value ? std::to_string(*value) : std::string("*"); };
+  const auto part = [](const std::optional<int64_t>& value) {
+    return value ? std::to_string(*value) : std::string("*");
+  };
   return concat(entry.type, ' ', part(entry.major), ':', part(entry.minor));
 }
 
@@ -63,7 +66,8 @@ DevicePolicy device_policy(const std::vector<oci::DeviceRule>& spec_rules) {
   for (const auto& given : spec_rules) {
     oci::DeviceRule entry{given.allow, given.type, number(given.major), number(given.minor), given.access};
     const bool both = entry.type.empty() || entry.type == "a";
-    const bool everything = !entry.major && !entry.minor && (access_bits(entry.access) == kEveryAccess || entry.access.empty());
+    const bool everything =
+        !entry.major && !entry.minor && (access_bits(entry.access) == kEveryAccess || entry.access.empty());
     if (both && everything) {
       policy.allow_all = entry.allow;
       policy.rules.clear();
@@ -113,12 +117,10 @@ bpf_insn instruction(int code, unsigned dst, unsigned src, int offset, int32_t i
 
 // Registers: r2 node type, r3 access bits not yet allowed, r4 major, r5 minor.
 std::vector<bpf_insn> load_context() {
-  return {instruction(BPF_LDX | BPF_MEM | BPF_W, 2, 1, 0, 0),
-          instruction(BPF_ALU64 | BPF_MOV | BPF_X, 3, 2, 0, 0),
-          instruction(BPF_ALU64 | BPF_AND | BPF_K, 2, 0, 0, 0xffff),
-          instruction(BPF_ALU64 | BPF_RSH | BPF_K, 3, 0, 0, 16),
-          instruction(BPF_LDX | BPF_MEM | BPF_W, 4, 1, 4, 0),
-          instruction(BPF_LDX | BPF_MEM | BPF_W, 5, 1, 8, 0)};
+  return {
+      instruction(BPF_LDX | BPF_MEM | BPF_W, 2, 1, 0, 0),        instruction(BPF_ALU64 | BPF_MOV | BPF_X, 3, 2, 0, 0),
+      instruction(BPF_ALU64 | BPF_AND | BPF_K, 2, 0, 0, 0xffff), instruction(BPF_ALU64 | BPF_RSH | BPF_K, 3, 0, 0, 16),
+      instruction(BPF_LDX | BPF_MEM | BPF_W, 4, 1, 4, 0),        instruction(BPF_LDX | BPF_MEM | BPF_W, 5, 1, 8, 0)};
 }
 
 void append_return(std::vector<bpf_insn>& out, bool allow) {

@@ -39,7 +39,7 @@ bool parse_mount_line(std::string_view line, MountLine& out) {
 }
 
 bool is_flag(std::string_view option) {
-  static constexpr std::string_view kFlags[] = {"rw",    "ro",         "noprefix",      "clone_children",
+  static constexpr std::string_view kFlags[] = {"rw",    "ro",         "noprefix",     "clone_children",
                                                 "xattr", "nsdelegate", "favordynmods", "none"};
   return std::ranges::find(kFlags, option) != std::end(kFlags) || option.starts_with("release_agent=") ||
          option.starts_with("cpuset_");
@@ -78,7 +78,8 @@ Result<Layout> parse_layout(std::string_view mountinfo, std::string_view self_cg
   for (const auto line : split(mountinfo, '\n')) {
     MountLine mount;
     if (!parse_mount_line(line, mount)) continue;
-    Hierarchy entry{.controllers = {}, .mount_point = unescape(mount.mount_point), .mount_root = unescape(mount.root), .own = {}};
+    Hierarchy entry{
+        .controllers = {}, .mount_point = unescape(mount.mount_point), .mount_root = unescape(mount.root), .own = {}};
     if (mount.type == "cgroup2") {
       entry.own = own_cgroup(self_cgroup, {});
       // A second mount of the same hierarchy (a bind somewhere) tells nothing new.

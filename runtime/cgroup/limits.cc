@@ -149,10 +149,12 @@ void block_io_v1(const oci::BlockIo& io, Settings& out) {
     out.last().other_value = value;
   };
   if (io.weight.value_or(0) != 0) weighted("blockIO.weight", "weight", std::to_string(*io.weight));
-  if (io.leaf_weight.value_or(0) != 0) out.add("blockIO.leafWeight", "blkio", "leaf_weight", std::to_string(*io.leaf_weight));
+  if (io.leaf_weight.value_or(0) != 0)
+    out.add("blockIO.leafWeight", "blkio", "leaf_weight", std::to_string(*io.leaf_weight));
   for (const auto& entry : io.weight_device) {
     const std::string name = device(entry.major, entry.minor);
-    if (entry.weight.value_or(0) != 0) weighted("blockIO.weightDevice", "weight_device", concat(name, ' ', *entry.weight));
+    if (entry.weight.value_or(0) != 0)
+      weighted("blockIO.weightDevice", "weight_device", concat(name, ' ', *entry.weight));
     if (entry.leaf_weight.value_or(0) != 0) {
       out.add("blockIO.weightDevice", "blkio", "leaf_weight_device", concat(name, ' ', *entry.leaf_weight));
     }
@@ -190,7 +192,8 @@ void huge_pages(const std::vector<oci::HugepageLimit>& limits, std::string_view 
     out.add("hugepageLimits", "hugetlb", concat(entry.page_size, '.', suffix), std::to_string(entry.limit));
     // kubelet sends 0 for every page size of the node, whether or not the controller exists.
     out.last().optional = entry.limit == 0;
-    out.add_optional("hugepageLimits", "hugetlb", concat(entry.page_size, ".rsvd.", suffix), std::to_string(entry.limit));
+    out.add_optional("hugepageLimits", "hugetlb", concat(entry.page_size, ".rsvd.", suffix),
+                     std::to_string(entry.limit));
   }
 }
 
@@ -204,7 +207,8 @@ void rdma(const std::map<std::string, oci::RdmaLimit>& limits, Settings& out) {
 }
 
 void network(const oci::NetworkResources& limits, Settings& out) {
-  if (limits.class_id.value_or(0) != 0) out.add("network.classID", "net_cls", "classid", std::to_string(*limits.class_id));
+  if (limits.class_id.value_or(0) != 0)
+    out.add("network.classID", "net_cls", "classid", std::to_string(*limits.class_id));
   for (const auto& entry : limits.priorities) {
     out.add("network.priorities", "net_prio", "ifpriomap", concat(entry.name, ' ', entry.priority));
   }
@@ -264,7 +268,8 @@ Result<std::vector<Setting>> v2_settings(const oci::Resources& resources, std::s
   for (const auto& [file, value] : resources.unified) {
     const size_t dot = file.find('.');
     if (file.find('/') != file.npos || dot == file.npos || dot == 0) {
-      return fail(Code::kInvalidArgument, concat("unified resource ", quote(file), " must be a file name (no slashes)"));
+      return fail(Code::kInvalidArgument,
+                  concat("unified resource ", quote(file), " must be a file name (no slashes)"));
     }
     list.push_back({file.substr(0, dot), file, value, "unified", {}, {}, false});
   }

@@ -17,10 +17,10 @@ struct Setting {
   std::string controller;  // "memory"
   std::string file;        // "memory.max"
   std::string value;
-  std::string_view limit;    // what the user asked, for messages: "memory.limit"
-  std::string other_file;    // used when `file` does not exist
+  std::string_view limit;  // what the user asked, for messages: "memory.limit"
+  std::string other_file;  // used when `file` does not exist
   std::string other_value;
-  bool optional = false;     // a missing controller or file, or a kernel that no longer supports it, is no error
+  bool optional = false;  // a missing controller or file, or a kernel that no longer supports it, is no error
   bool operator==(const Setting&) const = default;
 };
 
@@ -30,7 +30,8 @@ Result<std::vector<Setting>> v1_settings(const oci::Resources& resources);
 // `current_cpu_max`: content of cpu.max, needed only when a period is given without a quota ("" → "max").
 Result<std::vector<Setting>> v2_settings(const oci::Resources& resources, std::string_view current_cpu_max = {});
 
-// cpu.shares (2…262144) → cpu.weight (1…10000), 1024 → 100, by the quadratic formula of runc 1.3.2 / crun 1.23 (§3 trap 59).
+// cpu.shares (2…262144) → cpu.weight (1…10000), 1024 → 100, by the quadratic formula of runc 1.3.2 / crun 1.23 (§3 trap
+// 59).
 uint64_t cpu_weight(uint64_t shares);
 // blkio weight 10…1000 → io.weight 1…10000.
 uint64_t io_weight(uint64_t blkio_weight);

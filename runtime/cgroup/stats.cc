@@ -21,9 +21,7 @@ std::string read_text(int dir, const std::string& file) {
   return text ? std::move(*text) : std::string();
 }
 
-uint64_t read_number(int dir, const std::string& file) {
-  return parse_uint64(trim(read_text(dir, file))).value_or(0);
-}
+uint64_t read_number(int dir, const std::string& file) { return parse_uint64(trim(read_text(dir, file))).value_or(0); }
 
 uint64_t read_limit(int dir, const std::string& file) {
   const auto value = parse_uint64(trim(read_text(dir, file)));

@@ -28,8 +28,8 @@ struct CpuStats {
 };
 
 struct MemoryStats {
-  uint64_t usage = 0;        // bytes
-  uint64_t max_usage = 0;    // high-water mark; 0 when the kernel does not tell
+  uint64_t usage = 0;      // bytes
+  uint64_t max_usage = 0;  // high-water mark; 0 when the kernel does not tell
   uint64_t limit = kUnlimited;
   uint64_t working_set = 0;  // usage − inactive_file, at least 0
   uint64_t rss = 0;          // anonymous memory
@@ -37,7 +37,7 @@ struct MemoryStats {
   uint64_t mapped_file = 0;
   uint64_t page_faults = 0;
   uint64_t major_page_faults = 0;
-  uint64_t fail_count = 0;      // times the limit was hit
+  uint64_t fail_count = 0;  // times the limit was hit
   uint64_t oom_kills = 0;
   std::optional<uint64_t> swap_usage;  // swap alone, without memory; absent without swap accounting
   uint64_t swap_limit = kUnlimited;    // swap alone
@@ -104,8 +104,8 @@ Result<Stats> read_stats(const Cgroup& group, const StatsRequest& request = {});
 
 // The parsers, for tests.
 PressureLine parse_pressure_line(std::string_view line);
-std::vector<IoEntry> parse_io_stat(std::string_view text);                                     // v2 io.stat
-void merge_blkio(std::string_view text, bool bytes, std::vector<IoEntry>& out);               // v1 blkio.*recursive
+std::vector<IoEntry> parse_io_stat(std::string_view text);                       // v2 io.stat
+void merge_blkio(std::string_view text, bool bytes, std::vector<IoEntry>& out);  // v1 blkio.*recursive
 MemoryStats parse_memory_stat_v1(std::string_view stat, uint64_t usage);
 MemoryStats parse_memory_stat_v2(std::string_view stat, uint64_t usage);
 

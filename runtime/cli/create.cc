@@ -42,7 +42,8 @@ Result<container::CreateRequest> make_request(const Context& context, const Argu
   out.no_new_keyring = arguments.flag("no-new-keyring");
   if (arguments.has("preserve-fds")) {
     const auto count = parse_uint32(arguments.value("preserve-fds"));
-    if (!count) return fail(Code::kInvalidArgument, concat("invalid --preserve-fds ", quote(arguments.value("preserve-fds"))));
+    if (!count)
+      return fail(Code::kInvalidArgument, concat("invalid --preserve-fds ", quote(arguments.value("preserve-fds"))));
     out.preserve_fds = *count;
   }
   return out;
@@ -90,7 +91,8 @@ Result<int> create_command(const Context& context, const Arguments& arguments) {
 
 Result<int> run_command(const Context& context, const Arguments& arguments) {
   auto status = run_container(context, arguments);
-  if (!status) return std::unexpected(Error(status.error().code(), concat("runc run failed: ", status.error().message())));
+  if (!status)
+    return std::unexpected(Error(status.error().code(), concat("runc run failed: ", status.error().message())));
   return status;
 }
 

@@ -19,10 +19,10 @@ uint64_t limit_of(uint64_t limit, uint64_t none) { return limit == cgroup::kUnli
 
 json::object cpu_json(const cgroup::CpuStats& cpu) {
   json::array each(cpu.per_cpu_ns.begin(), cpu.per_cpu_ns.end());
-  json::object usage{{"total", cpu.usage_ns}, {"percpu", std::move(each)}, {"kernel", cpu.system_ns}, {"user", cpu.user_ns}};
-  json::object throttling{{"periods", cpu.periods},
-                          {"throttledPeriods", cpu.throttled_periods},
-                          {"throttledTime", cpu.throttled_ns}};
+  json::object usage{
+      {"total", cpu.usage_ns}, {"percpu", std::move(each)}, {"kernel", cpu.system_ns}, {"user", cpu.user_ns}};
+  json::object throttling{
+      {"periods", cpu.periods}, {"throttledPeriods", cpu.throttled_periods}, {"throttledTime", cpu.throttled_ns}};
   return {{"usage", std::move(usage)}, {"throttling", std::move(throttling)}};
 }
 
@@ -34,7 +34,8 @@ json::object memory_json(const cgroup::MemoryStats& memory) {
   };
   const uint64_t none = cgroup::kUnlimited;
   const uint64_t swap = memory.usage + memory.swap_usage.value_or(0);
-  const uint64_t swap_limit = memory.swap_limit == none || memory.limit == none ? none : memory.swap_limit + memory.limit;
+  const uint64_t swap_limit =
+      memory.swap_limit == none || memory.limit == none ? none : memory.swap_limit + memory.limit;
   return {{"cache", memory.cache},
           {"usage", entry(memory.limit, memory.usage, memory.max_usage, memory.fail_count)},
           {"swap", entry(swap_limit, swap, 0, 0)},

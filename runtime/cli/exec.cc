@@ -14,7 +14,8 @@ namespace {
 Result<> set_user(const std::string& text, oci::User& user) {
   const size_t colon = text.find(':');
   const auto uid = parse_uint32(std::string_view(text).substr(0, colon));
-  // Names are not looked up: the container's files must not decide on the host's side (CVE-2026-30892 is the lax parser).
+  // Names are not looked up: the container's files must not decide on the host's side (CVE-2026-30892 is the lax
+  // parser).
   if (!uid) return fail(Code::kInvalidArgument, concat("invalid user ", quote(text), ": must be UID[:GID]"));
   user.uid = *uid;
   if (colon == text.npos) return {};
@@ -87,7 +88,8 @@ Result<int> exec_process(const Context& context, const Arguments& arguments) {
   request.ignore_paused = arguments.flag("ignore-paused");
   if (arguments.has("preserve-fds")) {
     const auto count = parse_uint32(arguments.value("preserve-fds"));
-    if (!count) return fail(Code::kInvalidArgument, concat("invalid --preserve-fds ", quote(arguments.value("preserve-fds"))));
+    if (!count)
+      return fail(Code::kInvalidArgument, concat("invalid --preserve-fds ", quote(arguments.value("preserve-fds"))));
     request.preserve_fds = *count;
   }
   TRY_ASSIGN(auto process, container::exec(std::move(request)));

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // berth-oci: the OCI runtime command line. The table below is the whole of it: verb → options → function.
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <optional>
 #include <span>
 #include <string>
-#include <sys/stat.h>
-#include <unistd.h>
 #include <vector>
 
 #include "runtime/base/log.h"
@@ -97,9 +98,9 @@ constexpr OptionSpec kUpdateOptions[] = {
 struct Command {
   std::string_view name;
   Verb run;
-  std::string_view usage;    // the positional arguments
+  std::string_view usage;  // the positional arguments
   std::string_view summary;
-  size_t least;              // positional arguments
+  size_t least;  // positional arguments
   std::optional<size_t> most;
   std::span<const OptionSpec> options;
   std::optional<size_t> stop_after;
@@ -109,7 +110,14 @@ const Command kCommands[] = {
     {"create", create_command, "CONTAINER", "make a container that waits for start", 1, 1, kCreateOptions, {}},
     {"start", start_command, "CONTAINER", "run the program of a created container", 1, 1, {}, {}},
     {"run", run_command, "CONTAINER", "create and start", 1, 1, kCreateOptions, {}},
-    {"exec", exec_command, "CONTAINER [COMMAND [ARG...]]", "run a further process in a container", 1, {}, kExecOptions, 1},
+    {"exec",
+     exec_command,
+     "CONTAINER [COMMAND [ARG...]]",
+     "run a further process in a container",
+     1,
+     {},
+     kExecOptions,
+     1},
     {"kill", kill_command, "CONTAINER [SIGNAL]", "signal a container's init (default SIGTERM)", 1, 2, kKillOptions, {}},
     {"delete", delete_command, "CONTAINER", "remove a stopped container", 1, 1, kDeleteOptions, {}},
     {"state", state_command, "CONTAINER", "print a container's state", 1, 1, {}, {}},
@@ -215,12 +223,14 @@ int usage_error(const Command& command, std::string_view message) {
 }
 
 std::string count_text(const Command& command) {
-  const std::string_view bound = command.most ? (*command.most == command.least ? "exactly" : "at most") : "a minimum of";
+  const std::string_view bound =
+      command.most ? (*command.most == command.least ? "exactly" : "at most") : "a minimum of";
   const size_t number = command.most.value_or(command.least);
   return concat(quote(command.name), " requires ", bound, ' ', number, " argument(s)");
 }
 
-int run_verb(const Command& command, const Arguments& global, const ErrorLog& log, std::span<const std::string_view> words) {
+int run_verb(const Command& command, const Arguments& global, const ErrorLog& log,
+             std::span<const std::string_view> words) {
   auto arguments = parse_options(words, command.options, command.stop_after);
   if (!arguments) return usage_error(command, concat("Incorrect Usage: ", arguments.error().message()));
   if (arguments->help()) {
@@ -228,7 +238,8 @@ int run_verb(const Command& command, const Arguments& global, const ErrorLog& lo
     return 0;
   }
   const size_t count = arguments->positional().size();
-  if (count < command.least || (command.most && count > *command.most)) return usage_error(command, count_text(command));
+  if (count < command.least || (command.most && count > *command.most))
+    return usage_error(command, count_text(command));
   auto context = make_context(global);
   auto status = context ? command.run(*context, *arguments) : Result<int>(std::unexpected(std::move(context).error()));
   if (status) return *status;

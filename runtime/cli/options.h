@@ -32,7 +32,8 @@ class Arguments {
   bool help() const { return help_; }
 
  private:
-  friend Result<Arguments> parse_options(std::span<const std::string_view>, std::span<const OptionSpec>, std::optional<size_t>);
+  friend Result<Arguments> parse_options(std::span<const std::string_view>, std::span<const OptionSpec>,
+                                         std::optional<size_t>);
   std::map<std::string, std::vector<std::string>, std::less<>> options_;
   std::vector<std::string> positional_;
   bool help_ = false;

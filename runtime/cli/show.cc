@@ -53,7 +53,8 @@ std::string table(const std::vector<std::vector<std::string>>& rows) {
 
 Result<std::string> format_of(const Arguments& arguments) {
   const std::string format = arguments.has("format") ? arguments.value("format") : "table";
-  if (format != "table" && format != "json") return fail(Code::kInvalidArgument, concat("invalid format option: ", format));
+  if (format != "table" && format != "json")
+    return fail(Code::kInvalidArgument, concat("invalid format option: ", format));
   return format;
 }
 
@@ -117,8 +118,8 @@ Result<int> list_command(const Context& context, const Arguments& arguments) {
   } else {
     std::vector<std::vector<std::string>> rows{{"ID", "PID", "STATUS", "BUNDLE", "CREATED", "OWNER"}};
     for (const auto& state : states) {
-      rows.push_back({state.id, std::to_string(state.pid), std::string(container::status_name(state.status)), state.bundle,
-                      state.created, state.owner});
+      rows.push_back({state.id, std::to_string(state.pid), std::string(container::status_name(state.status)),
+                      state.bundle, state.created, state.owner});
     }
     out = table(rows);
   }

@@ -10,7 +10,8 @@ inline constexpr char kVersion[] = "0.1.0";
 inline constexpr char kSpecVersion[] = "1.3.0";  // the newest runtime-spec that is understood
 
 inline std::string version_text() {
-  return std::string("runc version 1.3.0+berth-") + kVersion + "\ncommit: berth-" + kVersion + "\nspec: " + kSpecVersion + "\n";
+  return std::string("runc version 1.3.0+berth-") + kVersion + "\ncommit: berth-" + kVersion +
+         "\nspec: " + kSpecVersion + "\n";
 }
 
 }  // namespace berth::cli

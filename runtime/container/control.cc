@@ -1,16 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 // kill, remove, pause, resume, update, processes: what is done to a container from outside.
-#include <chrono>
-#include <csignal>
-#include <cerrno>
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <cerrno>
+#include <chrono>
+#include <csignal>
+
 #include "runtime/base/log.h"
 #include "runtime/base/strings.h"
 #include "runtime/cgroup/cgroup.h"
+#include "runtime/container/hooks.h"
 #include "runtime/container/layout.h"
 #include "runtime/container/status.h"
 #include "runtime/oci/spec_json.h"
@@ -68,6 +70,16 @@ Result<oci::Spec> read_config(const StateRecord& record) {
   return oci::parse_spec(text);
 }
 
+// The container is gone whatever they say: a failure is logged, and the next one runs all the same.
+void run_poststop_hooks(const std::vector<oci::Hook>& hooks, const StateRecord& record) {
+  const HookState state{record.oci_version, record.id, "stopped", 0, record.bundle, record.annotations};
+  for (const auto& hook : hooks) {
+    if (auto ran = run_hooks({hook}, "poststop", state); !ran) {
+      log_warn("poststop hook failed", {{"container", record.id}, {"error", ran.error().message()}});
+    }
+  }
+}
+
 // Everything but the directory itself; each step may already have been done by an earlier, killed removal.
 Result<> remove_effects(const StateRecord& record) {
   TRY_ASSIGN(auto group, cgroup::Cgroup::open(record.cgroups));
@@ -113,7 +125,8 @@ Result<> kill(const std::string& root, const std::string& id, int signal, bool a
 
 Result<> remove(const std::string& root, const std::string& id, bool force) {
   auto dir = open_state_dir(root, id);
-  if (!dir) return force && dir.error().code() == Code::kNotFound ? Result<>{} : std::unexpected(std::move(dir).error());
+  if (!dir)
+    return force && dir.error().code() == Code::kNotFound ? Result<>{} : std::unexpected(std::move(dir).error());
   auto lock = take_lock(dir->get());
   struct stat info{};
   // Another removal was faster, and the name may belong to a new container by now.
@@ -138,6 +151,7 @@ Result<> remove(const std::string& root, const std::string& id, bool force) {
   }
   TRY(remove_effects(*record), concat("delete container ", quote(id)));
   TRY(sys::remove_tree(state_dir(root, id)));
+  if (spec && spec->hooks) run_poststop_hooks(spec->hooks->poststop, *record);
   return {};
 }
 

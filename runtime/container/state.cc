@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a container's state is: derived from its record, its processes and its files each time it is asked.
-#include "runtime/container/status.h"
-
-#include <algorithm>
 #include <fcntl.h>
 #include <sys/stat.h>
+
+#include <algorithm>
 
 #include "runtime/base/strings.h"
 #include "runtime/cgroup/cgroup.h"
 #include "runtime/container/layout.h"
+#include "runtime/container/status.h"
 #include "runtime/sys/file.h"
 #include "runtime/sys/process.h"
 
@@ -48,18 +48,23 @@ State make_state(StateRecord record, Status status) {
 
 std::string_view status_name(Status status) {
   switch (status) {
-    case Status::kCreating: return "creating";
-    case Status::kCreated: return "created";
-    case Status::kRunning: return "running";
-    case Status::kPaused: return "paused";
-    case Status::kStopped: break;
+    case Status::kCreating:
+      return "creating";
+    case Status::kCreated:
+      return "created";
+    case Status::kRunning:
+      return "running";
+    case Status::kPaused:
+      return "paused";
+    case Status::kStopped:
+      break;
   }
   return "stopped";
 }
 
 Status status_of(int dirfd, const StateRecord& record) {
-  const bool creating = record.phase == Phase::kCreating &&
-                        sys::process_is_alive(record.creator_pid, record.creator_start_time);
+  const bool creating =
+      record.phase == Phase::kCreating && sys::process_is_alive(record.creator_pid, record.creator_start_time);
   if (!sys::process_is_alive(record.pid, record.pid_start_time)) {
     return creating && record.pid == 0 ? Status::kCreating : Status::kStopped;
   }

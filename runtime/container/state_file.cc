@@ -16,9 +16,12 @@ constexpr size_t kLimit = 4u << 20;
 
 std::string_view driver_name(CgroupDriver driver) {
   switch (driver) {
-    case CgroupDriver::kSystemd: return "systemd";
-    case CgroupDriver::kDisabled: return "disabled";
-    case CgroupDriver::kCgroupfs: break;
+    case CgroupDriver::kSystemd:
+      return "systemd";
+    case CgroupDriver::kDisabled:
+      return "disabled";
+    case CgroupDriver::kCgroupfs:
+      break;
   }
   return "cgroupfs";
 }

@@ -5,10 +5,11 @@
 // takes missing and unknown members (an older or a newer writer); a file that is no JSON object is kDataLoss.
 #pragma once
 
+#include <sys/types.h>
+
 #include <cstdint>
 #include <map>
 #include <string>
-#include <sys/types.h>
 
 #include "runtime/base/result.h"
 #include "runtime/container/container.h"

@@ -2,12 +2,13 @@
 // Real cgroups of the host, under names of our own below "/berth-test-PID".
 #include "runtime/cgroup/cgroup.h"
 
-#include <csignal>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include <csignal>
 
 #include "runtime/base/strings.h"
 #include "runtime/cgroup/devices.h"
@@ -288,7 +289,8 @@ TEST_CASE("the device program is accepted by the kernel and denies") {
   SKIP_UNLESS(layout, "needs root and a cgroup2 mount");
   Group made(*layout, "bpf");
   REQUIRE(made.group.create());
-  const auto program = cgroup::device_program(cgroup::device_policy({{false, "a", {}, {}, "rwm"}, {false, "c", 1, 9, "w"}}));
+  const auto program =
+      cgroup::device_program(cgroup::device_policy({{false, "a", {}, {}, "rwm"}, {false, "c", 1, 9, "w"}}));
   REQUIRE(cgroup::attach_device_program(made.group.clone_fd(), program, false));
   // Replacing must leave one program in force, not none.
   REQUIRE(cgroup::attach_device_program(made.group.clone_fd(), program, true));

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "runtime/cgroup/limits.h"
-
 #include <algorithm>
 
 #include "runtime/cgroup/devices.h"
+#include "runtime/cgroup/limits.h"
 #include "tests/support/catch.h"
 
 using namespace berth;
@@ -43,14 +42,28 @@ bool run_program(const std::vector<bpf_insn>& program, unsigned type, unsigned a
       case BPF_LDX | BPF_MEM | BPF_W:
         r[i.dst_reg] = i.off == 0 ? (access << 16 | type) : static_cast<uint64_t>(i.off == 4 ? major : minor);
         break;
-      case BPF_ALU64 | BPF_MOV | BPF_X: r[i.dst_reg] = r[i.src_reg]; break;
-      case BPF_ALU64 | BPF_MOV | BPF_K: r[i.dst_reg] = imm; break;
-      case BPF_ALU64 | BPF_AND | BPF_K: r[i.dst_reg] &= imm; break;
-      case BPF_ALU64 | BPF_RSH | BPF_K: r[i.dst_reg] >>= imm; break;
-      case BPF_JMP | BPF_JNE | BPF_K: if (r[i.dst_reg] != imm) pc += static_cast<size_t>(i.off); break;
-      case BPF_JMP | BPF_JEQ | BPF_K: if (r[i.dst_reg] == imm) pc += static_cast<size_t>(i.off); break;
-      case BPF_JMP | BPF_EXIT: return r[0] != 0;
-      default: FAIL("unknown instruction");
+      case BPF_ALU64 | BPF_MOV | BPF_X:
+        r[i.dst_reg] = r[i.src_reg];
+        break;
+      case BPF_ALU64 | BPF_MOV | BPF_K:
+        r[i.dst_reg] = imm;
+        break;
+      case BPF_ALU64 | BPF_AND | BPF_K:
+        r[i.dst_reg] &= imm;
+        break;
+      case BPF_ALU64 | BPF_RSH | BPF_K:
+        r[i.dst_reg] >>= imm;
+        break;
+      case BPF_JMP | BPF_JNE | BPF_K:
+        if (r[i.dst_reg] != imm) pc += static_cast<size_t>(i.off);
+        break;
+      case BPF_JMP | BPF_JEQ | BPF_K:
+        if (r[i.dst_reg] == imm) pc += static_cast<size_t>(i.off);
+        break;
+      case BPF_JMP | BPF_EXIT:
+        return r[0] != 0;
+      default:
+        FAIL("unknown instruction");
     }
   }
   FAIL("ran off the end");
@@ -253,7 +266,8 @@ TEST_CASE("two rules may allow one access together") {
 }
 
 TEST_CASE("v1 denies everything first and adds what is allowed") {
-  const auto writes = v1_device_writes(device_policy({{false, "a", {}, {}, "rwm"}, {true, "c", 10, 229, "rw"}})).value();
+  const auto writes =
+      v1_device_writes(device_policy({{false, "a", {}, {}, "rwm"}, {true, "c", 10, 229, "rw"}})).value();
   CHECK(writes.front().line == "a");
   CHECK_FALSE(writes.front().allow);
   CHECK(writes[1].line == "c 10:229 rw");

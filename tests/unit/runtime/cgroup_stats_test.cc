@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "runtime/cgroup/stats.h"
-
 #include "tests/support/catch.h"
 
 using namespace berth::cgroup;
@@ -15,7 +14,8 @@ constexpr char kHybridMounts[] =
     "41 31 0:38 / /sys/fs/cgroup/unified rw,relatime - cgroup2 cgroup2 rw\n"
     "50 31 0:32 / /elsewhere/memory rw,relatime - cgroup cgroup rw,memory\n";
 constexpr char kHybridSelf[] = "4:memory:/own/here\n2:cpu,cpuacct:/\n1:name=systemd:/init.scope\n0::/\n";
-constexpr char kUnifiedMounts[] = "25 20 0:22 / /sys/fs/cgroup rw,nosuid - cgroup2 cgroup2 rw,nsdelegate,memory_recursiveprot\n";
+constexpr char kUnifiedMounts[] =
+    "25 20 0:22 / /sys/fs/cgroup rw,nosuid - cgroup2 cgroup2 rw,nsdelegate,memory_recursiveprot\n";
 
 }  // namespace
 
@@ -36,7 +36,8 @@ TEST_CASE("a host with cgroup2 alone is v2") {
 }
 
 TEST_CASE("a named hierarchy beside cgroup2 does not make a host v1") {
-  const std::string mounts = std::string(kUnifiedMounts) + "40 31 0:37 / /run/systemd/cg rw - cgroup cgroup rw,name=systemd\n";
+  const std::string mounts =
+      std::string(kUnifiedMounts) + "40 31 0:37 / /run/systemd/cg rw - cgroup cgroup rw,name=systemd\n";
   CHECK(parse_layout(mounts, "0::/\n").value().v2);
 }
 
@@ -82,7 +83,8 @@ TEST_CASE("working set is usage less inactive file and never negative") {
 }
 
 TEST_CASE("v1 memory figures are the hierarchical ones") {
-  const auto v1 = parse_memory_stat_v1("rss 1\ntotal_rss 100\ntotal_cache 9\ninactive_file 5\ntotal_inactive_file 40\n", 90);
+  const auto v1 =
+      parse_memory_stat_v1("rss 1\ntotal_rss 100\ntotal_cache 9\ninactive_file 5\ntotal_inactive_file 40\n", 90);
   CHECK(v1.rss == 100);
   CHECK(v1.cache == 9);
   CHECK(v1.working_set == 50);

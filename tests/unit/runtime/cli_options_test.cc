@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "runtime/cli/options.h"
-
 #include <csignal>
 
+#include "runtime/cli/options.h"
 #include "tests/support/catch.h"
 
 using namespace berth;
@@ -10,8 +9,11 @@ using namespace berth::cli;
 
 namespace {
 
-constexpr OptionSpec kSpecs[] = {{"bundle", 'b', true, ""}, {"detach", 'd', false, ""}, {"tty", 't', false, ""},
-                                 {"env", 'e', true, ""},    {"no-subreaper", 0, false, ""}};
+constexpr OptionSpec kSpecs[] = {{"bundle", 'b', true, ""},
+                                 {"detach", 'd', false, ""},
+                                 {"tty", 't', false, ""},
+                                 {"env", 'e', true, ""},
+                                 {"no-subreaper", 0, false, ""}};
 
 Result<Arguments> parse(std::vector<std::string_view> words, std::optional<size_t> stop = {}) {
   return parse_options(words, kSpecs, stop);
