@@ -100,7 +100,8 @@ class StreamingServer final : public Server {
   }
 
   void accept_loop();
-  void accept_one();
+  // False when no more wait.
+  bool accept_one();
   // True while more of the head is to come.
   bool read_head(Pending& pending);
   void dispatch(Fd socket, const std::string& bytes);
@@ -132,7 +133,7 @@ Result<> StreamingServer::start(const ServerConfig& config) {
   socklen_t size = sizeof address;
   auto* raw = reinterpret_cast<sockaddr*>(&address);
   const std::string where = concat("listen on ", config.address, ':', config.port);
-  if (::bind(listener_.get(), raw, size) != 0 || ::listen(listener_.get(), 128) != 0) return fail_errno(where);
+  if (::bind(listener_.get(), raw, size) != 0 || ::listen(listener_.get(), 1024) != 0) return fail_errno(where);
   if (::getsockname(listener_.get(), raw, &size) != 0) return fail_errno(where);
   base_url_ = concat("http://", config.address, ':', ntohs(address.sin_port));
   stop_ = Fd(::eventfd(0, EFD_CLOEXEC));
@@ -163,24 +164,28 @@ void StreamingServer::accept_loop() {
       const bool keep = polled[i].revents == 0 ? now < pending->deadline : read_head(*pending);
       pending = keep ? std::next(pending) : pending_.erase(pending);
     }
-    if (polled[1].revents != 0) accept_one();
+    // Several at a time, so that a crowd in the backlog does not slow a request behind it.
+    for (int k = 0; k < 64 && polled[1].revents != 0 && accept_one(); ++k) {
+    }
   }
 }
 
-void StreamingServer::accept_one() {
+bool StreamingServer::accept_one() {
   Fd socket(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
   if (!socket) {
-    if (errno == EINTR || errno == ECONNABORTED || errno == EAGAIN) return;
+    if (errno == EINTR || errno == ECONNABORTED) return true;
+    if (errno == EAGAIN) return false;
     log_warn("streaming: accept failed", {{"error", errno_text(errno)}});
     if (!pending_.empty()) pending_.pop_front();
     pollfd stop{stop_.get(), POLLIN, 0};
     ::poll(&stop, 1, 100);
-    return;
+    return false;
   }
   const int on = 1;
   ::setsockopt(socket.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
   if (pending_.size() >= kMaxPending) pending_.pop_front();
   pending_.push_back({std::move(socket), {}, monotonic_nanos() + kHeadNanos});
+  return true;
 }
 
 bool StreamingServer::read_head(Pending& pending) {
