@@ -76,8 +76,9 @@ Result<Layout> parse_layout(std::string_view mountinfo, std::string_view self_cg
   Layout v2{.v2 = true, .hierarchies = {}};
   bool real_controller = false;
   for (const auto line : split(mountinfo, '\n')) {
+    // Most lines are other file systems: dropped before they are taken apart.
     MountLine mount;
-    if (!parse_mount_line(line, mount)) continue;
+    if (line.find(" - cgroup") == line.npos || !parse_mount_line(line, mount)) continue;
     Hierarchy entry{
         .controllers = {}, .mount_point = unescape(mount.mount_point), .mount_root = unescape(mount.root), .own = {}};
     if (mount.type == "cgroup2") {
