@@ -44,7 +44,7 @@ struct Options {
 
 Flag amount_flag(Options& options, const std::string& name) {
   return {"--" + name, [&options, name](const std::string& text) -> Result<> {
-            TRY_ASSIGN(options.shape[name], accounting::parse_quantity(name, text), "flag");
+            TRY_ASSIGN(options.shape[name], accounting::parse_quantity(name, text));
             return {};
           }};
 }

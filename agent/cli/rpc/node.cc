@@ -44,7 +44,7 @@ Result<Options> parse(const std::vector<std::string>& args) {
   Options options;
   const auto amount = [](const char* name, int64_t& out) {
     return Flag{concat("--", name), [name, &out](const std::string& text) -> Result<> {
-                  TRY_ASSIGN(out, accounting::parse_quantity(name, text), "flag");
+                  TRY_ASSIGN(out, accounting::parse_quantity(name, text));
                   return {};
                 }};
   };

@@ -54,6 +54,7 @@ std::string default_scheduler() {
 
 Flag scheduler_flag(std::string& address) {
   return {"--scheduler", [&address](const std::string& value) -> Result<> {
+            TRY(scheduler::check_address(value), "--scheduler");
             address = value;
             return {};
           }};
