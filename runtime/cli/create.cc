@@ -22,6 +22,9 @@ Result<std::string> bundle_of(const Arguments& arguments) {
 }
 
 Result<container::CreateRequest> make_request(const Context& context, const Arguments& arguments) {
+  if (context.cgroup_driver == container::CgroupDriver::kSystemd) {
+    return fail(Code::kUnimplemented, "the systemd cgroup driver is not supported yet: use cgroupfs");
+  }
   container::CreateRequest out;
   out.root = context.root;
   out.id = arguments.positional()[0];
