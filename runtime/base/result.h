@@ -80,11 +80,12 @@ std::string errno_text(int error);
 #define BERTH_CONCAT(a, b) BERTH_CONCAT_(a, b)
 
 // TRY(expr) and TRY(expr, context): returns the error from the enclosing function. `context` is evaluated on failure only.
-#define TRY(expr, ...)                                                                                     \
-  do {                                                                                                     \
-    if (auto try_result_ = (expr); !try_result_) [[unlikely]] {                                            \
-      return std::unexpected(std::move(try_result_).error() __VA_OPT__(.wrap(__VA_ARGS__))); \
-    }                                                                                                      \
+#define TRY(expr, ...) TRY_(BERTH_CONCAT(try_result_, __COUNTER__), expr __VA_OPT__(, ) __VA_ARGS__)
+#define TRY_(tmp, expr, ...)                                                         \
+  do {                                                                               \
+    if (auto tmp = (expr); !tmp) [[unlikely]] {                                      \
+      return std::unexpected(std::move(tmp).error() __VA_OPT__(.wrap(__VA_ARGS__))); \
+    }                                                                                \
   } while (false)
 
 // TRY_ASSIGN(auto v, expr) and TRY_ASSIGN(auto v, expr, context): a statement, never an expression.
