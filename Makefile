@@ -40,6 +40,7 @@ SCHEDULER_SRC := $(filter-out contrib/scheduler/main.cc,$(call srcs,contrib/sche
 
 LIB := $(B)/lib
 $(LIB)/libruntime.a: $(call objs,$(RUNTIME_LIB) $(wildcard $(SHIM_PROTOCOL)))
+$(LIB)/libshim.a: $(call objs,$(filter-out runtime/shim/main.cc,$(SHIM_SRC)))
 $(LIB)/librootfs.a: $(call objs,$(ROOTFS_LIB))
 $(LIB)/libcri.a: $(call objs,$(CRI_LIB)) $(B)/gen/cri/proto/runtime/v1/api.grpc.pb.o
 $(LIB)/libcriproto.a: $(B)/gen/cri/proto/runtime/v1/api.pb.o

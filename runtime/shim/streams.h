@@ -86,7 +86,7 @@ class Output {
 // The container's standard input and the attachments that feed it.
 class Input {
  public:
-  Input(Loop& loop, Fd target, bool terminal, bool once) : loop_(loop), target_(std::move(target)), terminal_(terminal), once_(once) {}
+  Input(Loop& loop, Fd target, bool once) : loop_(loop), target_(std::move(target)), once_(once) {}
   ~Input() { close(); }
   Input(const Input&) = delete;
   Input& operator=(const Input&) = delete;
@@ -107,7 +107,6 @@ class Input {
 
   Loop& loop_;
   Fd target_;
-  bool terminal_;
   bool once_;
   bool close_when_flushed_ = false;
   std::string pending_;
