@@ -9,10 +9,8 @@
 #include "agent/cli/options.h"
 #include "agent/cli/units.h"
 #include "agent/cli/verbs.h"
+#include "agent/version.h"
 
-#ifndef BERTH_VERSION
-#define BERTH_VERSION "0.1.0"
-#endif
 
 namespace berth::cli {
 
@@ -21,7 +19,7 @@ int version_command(Context&, Args args) {
   std::vector<std::string> none;
   flags.operands(none, 0, 0);
   if (const auto status = flags.parse(std::move(args))) return *status;
-  std::printf("berth version %s\n", BERTH_VERSION);
+  std::printf("berth version %s\n", agent::kVersion);
   return 0;
 }
 
@@ -43,7 +41,7 @@ int info_command(Context& context, Args args) {
   ::uname(&host);
   const std::string problem = (*engine)->network_problem();
   std::printf("Containers: %d\n Running: %d\n Stopped: %d\nImages: %zu\n", listed->containers_size(), running, listed->containers_size() - running, stored->size());
-  std::printf("Version: %s\nCgroup driver: %s\nNetwork: %s\n", BERTH_VERSION, (*engine)->cgroup_driver().c_str(), problem.empty() ? "ready" : problem.c_str());
+  std::printf("Version: %s\nCgroup driver: %s\nNetwork: %s\n", agent::kVersion, (*engine)->cgroup_driver().c_str(), problem.empty() ? "ready" : problem.c_str());
   std::printf("Kernel version: %s\nArchitecture: %s\nCPUs: %u\n", host.release, host.machine, std::thread::hardware_concurrency());
   std::printf("Total memory: %s\n", human_size(static_cast<int64_t>(::sysconf(_SC_PHYS_PAGES)) * ::sysconf(_SC_PAGESIZE)).c_str());
   std::printf("Name: %s\nRoot directory: %s\nState directory: %s\n", host.nodename, context.globals().root.c_str(), context.globals().state.c_str());
