@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/accounting/stats.h"
 
-#include <cstdlib>
+#include <algorithm>
 
 #include "runtime/base/log.h"
 #include "runtime/base/strings.h"
@@ -10,115 +10,50 @@
 namespace berth::accounting {
 namespace {
 
-constexpr uint64_t kUnlimited = uint64_t{1} << 62;
 constexpr long long kShortestInterval = 100'000'000;  // of a CPU rate: shorter ones tell noise
 
-std::optional<std::string> read(const cgroup::Cgroup& group, std::string_view controller, const char* file) {
-  const int directory = group.dir(controller);
-  if (directory < 0) return std::nullopt;
-  auto text = sys::read_file_at(directory, file);
-  if (!text) return std::nullopt;
-  return std::move(*text);
+std::optional<uint64_t> limit(uint64_t value) {
+  return value == cgroup::kUnlimited ? std::nullopt : std::optional(value);
 }
 
-std::optional<uint64_t> number(const cgroup::Cgroup& group, std::string_view controller, const char* file) {
-  const auto text = read(group, controller, file);
-  return text ? parse_uint64(trim(*text)) : std::nullopt;
-}
-
-std::optional<uint64_t> limit(std::optional<uint64_t> value) {
-  return value && *value < kUnlimited ? value : std::nullopt;
-}
-
-uint64_t less(uint64_t a, uint64_t b) { return a > b ? a - b : 0; }
-
-void sample_v1(const cgroup::Cgroup& group, Usage& usage) {
-  usage.cpu_nanos = number(group, "cpuacct", "cpuacct.usage").value_or(0);
-  usage.memory_bytes = number(group, "memory", "memory.usage_in_bytes").value_or(0);
-  if (const auto stat = read(group, "memory", "memory.stat")) {
-    usage.working_set_bytes = less(usage.memory_bytes, flat_value(*stat, "total_inactive_file").value_or(0));
-    usage.rss_bytes = flat_value(*stat, "total_rss").value_or(0);
-    usage.page_faults = flat_value(*stat, "total_pgfault").value_or(0);
-    usage.major_page_faults = flat_value(*stat, "total_pgmajfault").value_or(0);
+Usage usage_of(const cgroup::Stats& stats) {
+  Usage usage;
+  usage.taken_at = realtime_nanos();
+  if (stats.cpu) usage.cpu_nanos = stats.cpu->usage_ns;
+  if (stats.memory) {
+    usage.memory_bytes = stats.memory->usage;
+    usage.working_set_bytes = stats.memory->working_set;
+    usage.rss_bytes = stats.memory->rss;
+    usage.page_faults = stats.memory->page_faults;
+    usage.major_page_faults = stats.memory->major_page_faults;
+    usage.memory_limit_bytes = limit(stats.memory->limit);
+    usage.swap_bytes = stats.memory->swap_usage;
+    usage.swap_limit_bytes = limit(stats.memory->swap_limit);
   }
-  usage.memory_limit_bytes = limit(number(group, "memory", "memory.limit_in_bytes"));
-  if (const auto both = number(group, "memory", "memory.memsw.usage_in_bytes")) usage.swap_bytes = less(*both, usage.memory_bytes);
-  const auto both_limit = limit(number(group, "memory", "memory.memsw.limit_in_bytes"));
-  if (both_limit && usage.memory_limit_bytes) usage.swap_limit_bytes = less(*both_limit, *usage.memory_limit_bytes);
-  usage.processes = number(group, "pids", "pids.current");
-}
-
-void sample_v2(const cgroup::Cgroup& group, Usage& usage) {
-  if (const auto stat = read(group, "cpu", "cpu.stat")) usage.cpu_nanos = flat_value(*stat, "usage_usec").value_or(0) * 1000;
-  usage.memory_bytes = number(group, "memory", "memory.current").value_or(0);
-  if (const auto stat = read(group, "memory", "memory.stat")) {
-    usage.working_set_bytes = less(usage.memory_bytes, flat_value(*stat, "inactive_file").value_or(0));
-    usage.rss_bytes = flat_value(*stat, "anon").value_or(0);
-    usage.page_faults = flat_value(*stat, "pgfault").value_or(0);
-    usage.major_page_faults = flat_value(*stat, "pgmajfault").value_or(0);
-  }
-  usage.memory_limit_bytes = limit(number(group, "memory", "memory.max"));
-  usage.swap_bytes = number(group, "memory", "memory.swap.current");
-  usage.swap_limit_bytes = limit(number(group, "memory", "memory.swap.max"));
-  usage.processes = number(group, "pids", "pids.current");
-  const auto pressure = [&](const char* file) -> std::optional<PressurePair> {
-    const auto text = read(group, "", file);
-    return text ? parse_pressure(*text) : std::nullopt;
-  };
-  usage.cpu_pressure = pressure("cpu.pressure");
-  usage.memory_pressure = pressure("memory.pressure");
-  usage.io_pressure = pressure("io.pressure");
+  if (stats.pids) usage.processes = stats.pids->current;
+  usage.cpu_pressure = stats.cpu_pressure;
+  usage.memory_pressure = stats.memory_pressure;
+  usage.io_pressure = stats.io_pressure;
+  return usage;
 }
 
 }  // namespace
 
 Result<Usage> Sampler::sample() {
   const std::lock_guard lock(mutex_);
-  if (group_.empty()) return fail(Code::kNotFound, "the cgroup is gone");
-  Usage usage;
-  usage.taken_at = realtime_nanos();
-  if (group_.v2()) {
-    sample_v2(group_, usage);
-  } else {
-    sample_v1(group_, usage);
-  }
+  cgroup::StatsRequest request;
+  request.io = false;
+  TRY_ASSIGN(const cgroup::Stats stats, cgroup::read_stats(group_, request));
+  Usage usage = usage_of(stats);
   const long long now = monotonic_nanos();
   const long long elapsed = now - last_at_;
   if (last_at_ == 0 || elapsed >= kShortestInterval) {
-    if (last_at_ != 0) last_rate_ = uint64_t(double(less(usage.cpu_nanos, last_cpu_nanos_)) * 1e9 / double(elapsed));
+    if (last_at_ != 0) last_rate_ = uint64_t(double(usage.cpu_nanos - std::min(usage.cpu_nanos, last_cpu_nanos_)) * 1e9 / double(elapsed));
     last_cpu_nanos_ = usage.cpu_nanos;
     last_at_ = now;
   }
   usage.cpu_nano_cores = last_rate_;
   return usage;
-}
-
-std::optional<uint64_t> flat_value(std::string_view text, std::string_view key) {
-  for (const std::string_view line : split(text, '\n')) {
-    if (line.size() > key.size() && line.starts_with(key) && line[key.size()] == ' ') return parse_uint64(trim(line.substr(key.size() + 1)));
-  }
-  return std::nullopt;
-}
-
-std::optional<PressurePair> parse_pressure(std::string_view text) {
-  PressurePair pair;
-  bool found = false;
-  for (const std::string_view line : split(text, '\n')) {
-    Pressure* target = line.starts_with("some ") ? &pair.some : line.starts_with("full ") ? &pair.full : nullptr;
-    if (target == nullptr) continue;
-    found = true;
-    for (const std::string_view field : split(line, ' ')) {
-      const size_t equals = field.find('=');
-      if (equals == std::string_view::npos) continue;
-      const std::string_view key = field.substr(0, equals);
-      const std::string value(field.substr(equals + 1));
-      if (key == "avg10") target->avg10 = std::strtod(value.c_str(), nullptr);
-      if (key == "avg60") target->avg60 = std::strtod(value.c_str(), nullptr);
-      if (key == "avg300") target->avg300 = std::strtod(value.c_str(), nullptr);
-      if (key == "total") target->total = parse_uint64(value).value_or(0);
-    }
-  }
-  return found ? std::optional(pair) : std::nullopt;
 }
 
 std::vector<InterfaceUsage> parse_net_dev(std::string_view text) {

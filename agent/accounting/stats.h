@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a control group uses, read from its files through held directories: never a word to a shim.
+// What a control group uses, as CRI counts it, read through held directories: never a word to a shim.
 #pragma once
 
 #include <cstdint>
@@ -11,19 +11,9 @@
 
 #include "runtime/base/result.h"
 #include "runtime/cgroup/cgroup.h"
+#include "runtime/cgroup/stats.h"
 
 namespace berth::accounting {
-
-struct Pressure {
-  double avg10 = 0;
-  double avg60 = 0;
-  double avg300 = 0;
-  uint64_t total = 0;  // microseconds
-};
-struct PressurePair {
-  Pressure some;
-  Pressure full;
-};
 
 // Absent: the kernel or hierarchy does not tell.
 struct Usage {
@@ -39,9 +29,9 @@ struct Usage {
   std::optional<uint64_t> swap_bytes;
   std::optional<uint64_t> swap_limit_bytes;
   std::optional<uint64_t> processes;
-  std::optional<PressurePair> cpu_pressure;
-  std::optional<PressurePair> memory_pressure;
-  std::optional<PressurePair> io_pressure;
+  std::optional<cgroup::Pressure> cpu_pressure;
+  std::optional<cgroup::Pressure> memory_pressure;
+  std::optional<cgroup::Pressure> io_pressure;
 };
 
 // Holds a cgroup's directories and the last sample of its CPU time. Thread-safe.
@@ -68,10 +58,7 @@ struct InterfaceUsage {
 // The interfaces but loopback, of the network namespace of `pid` (/proc/PID/net/dev).
 Result<std::vector<InterfaceUsage>> network_usage(pid_t pid);
 
-// Pure parts, for tests.
+// The pure part, for tests.
 std::vector<InterfaceUsage> parse_net_dev(std::string_view text);
-std::optional<PressurePair> parse_pressure(std::string_view text);
-// The value of `key` in "key value" lines.
-std::optional<uint64_t> flat_value(std::string_view text, std::string_view key);
 
 }  // namespace berth::accounting

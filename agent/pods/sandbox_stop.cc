@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <sys/mount.h>
+#include <sys/wait.h>
 
 #include "agent/pods/engine_impl.h"
 #include "runtime/base/log.h"
@@ -65,6 +66,8 @@ void EngineImpl::clean_after_shim(const state::PodRecord& record) {
   for (const ContainerPtr& container : registry_.containers_of(record.id)) {
     remove_cgroup(container->record.cgroup_path, container->record.id, true);
   }
+  // A shim that ended by itself is this process' zombie, if it is its child at all.
+  if (record.shim_pid > 0) (void)::waitpid(record.shim_pid, nullptr, WNOHANG);
   // The shim's own mount, when it had no time to take it away.
   const std::string shm = pod_directory(record.id) + "/shm";
   while (::umount2(shm.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW) == 0) {

@@ -15,10 +15,10 @@ namespace {
 constexpr long long kUsageLifetime = 10'000'000'000;  // walking a writable layer is dear
 
 template <typename Message>
-void pressure_into(const std::optional<accounting::PressurePair>& pressure, Message& message) {
+void pressure_into(const std::optional<cgroup::Pressure>& pressure, Message& message) {
   if (!pressure) return;
-  const auto copy = [](const accounting::Pressure& from, v1::PsiData& to) {
-    to.set_total(from.total);
+  const auto copy = [](const cgroup::PressureLine& from, v1::PsiData& to) {
+    to.set_total(from.total_us);
     to.set_avg10(from.avg10);
     to.set_avg60(from.avg60);
     to.set_avg300(from.avg300);

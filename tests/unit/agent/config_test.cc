@@ -112,14 +112,6 @@ TEST_CASE("network figures leave loopback out") {
   CHECK(found[0].tx_errors == 2);
 }
 
-TEST_CASE("pressure lines are read") {
-  const auto pressure = accounting::parse_pressure("some avg10=1.50 avg60=0.10 avg300=0.00 total=42\nfull avg10=0.00 avg60=0.00 avg300=0.00 total=7\n");
-  REQUIRE(pressure);
-  CHECK(pressure->some.avg10 == Approx(1.5));
-  CHECK(pressure->full.total == 7);
-  CHECK_FALSE(accounting::parse_pressure(""));
-}
-
 TEST_CASE("registry credentials: plain, encoded, and neither") {
   v1::AuthConfig auth;
   auth.set_auth("dXNlcjpwYTpzcw==");
