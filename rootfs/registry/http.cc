@@ -29,9 +29,14 @@ std::string lower(std::string_view text) {
   return out;
 }
 
-struct FreeCurl {
+// CURL and CURLM are both void.
+struct FreeEasy {
   void operator()(CURL* handle) const { curl_easy_cleanup(handle); }
+};
+struct FreeMulti {
   void operator()(CURLM* handle) const { curl_multi_cleanup(handle); }
+};
+struct FreeCurl {
   void operator()(curl_slist* list) const { curl_slist_free_all(list); }
   void operator()(CURLU* url) const { curl_url_cleanup(url); }
 };
@@ -100,8 +105,8 @@ std::string percent_encode(std::string_view text) {
 }
 
 struct HttpSession::State {
-  std::unique_ptr<CURL, FreeCurl> easy;
-  std::unique_ptr<CURLM, FreeCurl> multi;
+  std::unique_ptr<CURL, FreeEasy> easy;
+  std::unique_ptr<CURLM, FreeMulti> multi;
 
   // Of the request that runs.
   const HttpRequest* request = nullptr;
