@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "rootfs/registry/hosts.h"
 
-#define TOML_EXCEPTIONS 0
 #include <toml++/toml.h>
 
 #include <algorithm>
@@ -130,14 +129,19 @@ Endpoint plain_endpoint(const std::string& domain) {
   return endpoint;
 }
 
+// toml++ throws here: its mode without exceptions (3.3.0, g++ 12) crashes in parse_result's move.
+Result<toml::table> parse_table(std::string_view text) {
+  try {
+    return toml::parse(text);
+  } catch (const toml::parse_error& error) {
+    return refuse(concat("line ", error.source().begin.line), std::string(error.description()));
+  }
+}
+
 }  // namespace
 
 Result<std::vector<Endpoint>> parse_hosts_toml(std::string_view text, const std::string& folder, const std::string& domain) {
-  const toml::parse_result parsed = toml::parse(text);
-  if (!parsed) {
-    return refuse(concat("line ", parsed.error().source().begin.line), std::string(parsed.error().description()));
-  }
-  const toml::table& table = parsed.table();
+  TRY_ASSIGN(const toml::table table, parse_table(text));
   // toml++ sorts keys; the order of mirrors is the order of lines.
   std::vector<std::pair<uint32_t, Endpoint>> mirrors;
   if (const auto* hosts = table["host"].as_table()) {
