@@ -111,7 +111,7 @@ TEST_MAIN := $(B)/tests/support/main.o
 tests_in = $(call objs,$(sort $(wildcard tests/unit/$(1)/*_test.cc tests/root/$(1)/*_test.cc)))
 TEST_SUPPORT := $(filter-out $(TEST_MAIN),$(call objs,$(wildcard tests/support/*.cc)))
 TEST_PROGRAMS := $(foreach t,runtime rootfs cri agent scheduler,$(if $(wildcard tests/unit/$(t)/*_test.cc tests/root/$(t)/*_test.cc),$(BIN)/tests/$(t)_test))
-$(BIN)/tests/runtime_test: $(call tests_in,runtime) $(TEST_MAIN) $(TEST_SUPPORT) $(call objs,runtime/cli/options.cc runtime/cli/json_text.cc runtime/cli/report.cc) $(LIB)/libruntime.a
+$(BIN)/tests/runtime_test: $(call tests_in,runtime) $(TEST_MAIN) $(TEST_SUPPORT) $(call objs,runtime/cli/options.cc runtime/cli/json_text.cc runtime/cli/report.cc) $(LIB)/libshim.a $(LIB)/libruntime.a
 $(BIN)/tests/rootfs_test: $(call tests_in,rootfs) $(TEST_MAIN) $(TEST_SUPPORT) $(LIB)/librootfs.a $(LIB)/libruntime.a
 $(BIN)/tests/cri_test: $(call tests_in,cri) $(TEST_MAIN) $(TEST_SUPPORT) $(LIB)/libcri.a $(LIB)/libcriproto.a $(LIB)/libruntime.a
 $(BIN)/tests/agent_test: $(call tests_in,agent) $(TEST_MAIN) $(TEST_SUPPORT) $(LIB)/libcli.a $(LIB)/libagent.a $(LIB)/libpods.a $(LIB)/libcri.a $(LIB)/libcriproto.a $(LIB)/libschedulerproto.a $(LIB)/librootfs.a $(LIB)/libruntime.a
