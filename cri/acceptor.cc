@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cri/acceptor.h"
 
-#include <algorithm>
-#include <cerrno>
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <system_error>
 #include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <system_error>
 
 #include "runtime/base/log.h"
 #include "runtime/base/strings.h"
@@ -28,25 +29,29 @@ Result<std::string> path_of(const std::string& address) {
   return path;
 }
 
-// A file in the way: gone and stale sockets are fine (listen_unix replaces them), a living server or another file is not.
+// A file in the way: gone and stale sockets are fine (listen_unix replaces them), a living server or another file is
+// not.
 Result<> require_free(const std::string& path) {
   struct stat info{};
   if (::lstat(path.c_str(), &info) != 0) {
     if (errno == ENOENT) return {};
     return fail_errno(concat("stat ", quote(path)));
   }
-  if (!S_ISSOCK(info.st_mode)) return fail(Code::kFailedPrecondition, concat("listen ", quote(path), ": exists and is no socket"));
+  if (!S_ISSOCK(info.st_mode))
+    return fail(Code::kFailedPrecondition, concat("listen ", quote(path), ": exists and is no socket"));
   const auto peer = sys::connect_unix(path, SOCK_STREAM);
   if (peer) return fail(Code::kAlreadyExists, concat("listen ", quote(path), ": another server answers on it"));
   const int error = peer.error().sys_errno();
   if (error == ECONNREFUSED || error == ENOENT) return {};
-  if (error == EAGAIN) return fail(Code::kAlreadyExists, concat("listen ", quote(path), ": another server holds it and is busy"));
+  if (error == EAGAIN)
+    return fail(Code::kAlreadyExists, concat("listen ", quote(path), ": another server holds it and is busy"));
   return fail_errno(concat("probe ", quote(path)), error);
 }
 
 }  // namespace
 
-Result<std::unique_ptr<Acceptor>> Acceptor::open(const std::vector<std::string>& addresses, gid_t group, Handler handler) {
+Result<std::unique_ptr<Acceptor>> Acceptor::open(const std::vector<std::string>& addresses, gid_t group,
+                                                 Handler handler) {
   std::unique_ptr<Acceptor> acceptor(new Acceptor(group, std::move(handler)));
   if (addresses.empty()) return fail(Code::kInvalidArgument, "no address to listen on");
   for (const std::string& address : addresses) TRY(acceptor->add(address));
@@ -66,7 +71,8 @@ Result<> Acceptor::add(const std::string& address) {
   if (::lstat(path.c_str(), &info) != 0) return fail_errno(concat("stat ", quote(path)));
   listener.device = info.st_dev;
   listener.inode = info.st_ino;
-  if (group_ != 0 && ::lchown(path.c_str(), static_cast<uid_t>(-1), group_) != 0) return fail_errno(concat("chown ", quote(path)));
+  if (group_ != 0 && ::lchown(path.c_str(), static_cast<uid_t>(-1), group_) != 0)
+    return fail_errno(concat("chown ", quote(path)));
   listeners_.push_back(std::move(listener));
   return {};
 }
@@ -79,7 +85,8 @@ Acceptor::~Acceptor() {
   }
   for (const Listener& listener : listeners_) {
     struct stat info{};
-    const bool own = ::lstat(listener.path.c_str(), &info) == 0 && info.st_dev == listener.device && info.st_ino == listener.inode;
+    const bool own =
+        ::lstat(listener.path.c_str(), &info) == 0 && info.st_dev == listener.device && info.st_ino == listener.inode;
     if (own) ::unlink(listener.path.c_str());
   }
 }

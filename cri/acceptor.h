@@ -2,10 +2,11 @@
 // Acceptor: opens the CRI's unix sockets and decides who may speak. No gRPC here.
 #pragma once
 
+#include <sys/types.h>
+
 #include <functional>
 #include <memory>
 #include <string>
-#include <sys/types.h>
 #include <thread>
 #include <vector>
 
@@ -14,16 +15,17 @@
 
 namespace berth::cri {
 
-// One thread that accepts on all sockets. A connection is handed on when SO_PEERCRED says root, the server's own user, or
-// a member of `group` (primary or supplementary); anybody else is closed and logged. The file mode 0660 says the same,
-// but modes can be changed and sockets passed on.
+// One thread that accepts on all sockets. A connection is handed on when SO_PEERCRED says root, the server's own user,
+// or a member of `group` (primary or supplementary); anybody else is closed and logged. The file mode 0660 says the
+// same, but modes can be changed and sockets passed on.
 class Acceptor {
  public:
   using Handler = std::function<void(Fd connection)>;
 
   // `addresses`: "unix:///path" or absolute paths. A stale socket file is replaced; kAlreadyExists naming it when
   // somebody answers on it, kFailedPrecondition when it is no socket, kInvalidArgument for any other scheme.
-  static Result<std::unique_ptr<Acceptor>> open(const std::vector<std::string>& addresses, gid_t group, Handler handler);
+  static Result<std::unique_ptr<Acceptor>> open(const std::vector<std::string>& addresses, gid_t group,
+                                                Handler handler);
   Acceptor(const Acceptor&) = delete;
   Acceptor& operator=(const Acceptor&) = delete;
   // Stops the thread, closes, and removes the socket files that are still its own.

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cri/adaptor.h"
 
-#include <atomic>
-#include <condition_variable>
 #include <grpcpp/server_context.h>
 #include <grpcpp/support/server_callback.h>
+
+#include <atomic>
+#include <condition_variable>
 #include <mutex>
 
 #include "cri/call.h"
@@ -67,7 +68,8 @@ grpc::ServerUnaryReactor* run_unary(Executor& executor, Service& service, const 
 template <typename Response>
 class StreamReactor final : public grpc::ServerWriteReactor<Response> {
  public:
-  StreamReactor(const grpc::CallbackServerContext& context, std::atomic<int>& open) : call(deadline_of(context)), open_(open) {}
+  StreamReactor(const grpc::CallbackServerContext& context, std::atomic<int>& open)
+      : call(deadline_of(context)), open_(open) {}
   LiveCall call;
 
   // Blocks until the message has been taken by the transport: a slow client slows its handler and nothing is queued.
@@ -108,14 +110,16 @@ template <typename Service, typename Request, typename Response>
 grpc::ServerWriteReactor<Response>* run_stream(Executor& executor, Service& service, std::atomic<int>& open,
                                                const grpc::CallbackServerContext& context, const Request& request,
                                                const Method& method,
-                                               Result<> (Service::*function)(Call&, const Request&, const Sink<Response>&)) {
+                                               Result<> (Service::*function)(Call&, const Request&,
+                                                                             const Sink<Response>&)) {
   const bool room = open.fetch_add(1) < kMaxStreams;
   auto* reactor = new StreamReactor<Response>(context, open);
   const bool posted = room && executor.post([&service, &request, &method, function, reactor] {
     CallSubject subject;
     const Result<> result = run_call(method, reactor->call, subject, [&]() -> Result<> {
       read_subject(request, subject);
-      return (service.*function)(reactor->call, request, [reactor](const Response& message) { return reactor->send(message); });
+      return (service.*function)(reactor->call, request,
+                                 [reactor](const Response& message) { return reactor->send(message); });
     });
     reactor->Finish(finish(result));
   });
@@ -124,15 +128,15 @@ grpc::ServerWriteReactor<Response>* run_stream(Executor& executor, Service& serv
 }
 
 // One line per RPC; the row of methods.h is looked up at compile time.
-#define BERTH_UNARY(Rpc, function, Request, Response)                                                               \
-  grpc::ServerUnaryReactor* Rpc(grpc::CallbackServerContext* context, const v1::Request* request,                   \
-                                v1::Response* response) override {                                                  \
-    return run_unary(executor_, service_, *context, *request, *response, method(#Rpc), &Service::function);         \
+#define BERTH_UNARY(Rpc, function, Request, Response)                                                       \
+  grpc::ServerUnaryReactor* Rpc(grpc::CallbackServerContext* context, const v1::Request* request,           \
+                                v1::Response* response) override {                                          \
+    return run_unary(executor_, service_, *context, *request, *response, method(#Rpc), &Service::function); \
   }
-#define BERTH_STREAM(Rpc, function, Request, Response)                                                              \
-  grpc::ServerWriteReactor<v1::Response>* Rpc(grpc::CallbackServerContext* context, const v1::Request* request)     \
-      override {                                                                                                    \
-    return run_stream(executor_, service_, streams_, *context, *request, method(#Rpc), &Service::function);         \
+#define BERTH_STREAM(Rpc, function, Request, Response)                                                          \
+  grpc::ServerWriteReactor<v1::Response>* Rpc(grpc::CallbackServerContext* context, const v1::Request* request) \
+      override {                                                                                                \
+    return run_stream(executor_, service_, streams_, *context, *request, method(#Rpc), &Service::function);     \
   }
 
 class RuntimeAdaptor final : public v1::RuntimeService::CallbackService {
@@ -155,7 +159,8 @@ class RuntimeAdaptor final : public v1::RuntimeService::CallbackService {
   BERTH_UNARY(ListContainers, list_containers, ListContainersRequest, ListContainersResponse)
   BERTH_STREAM(StreamContainers, stream_containers, StreamContainersRequest, StreamContainersResponse)
   BERTH_UNARY(ContainerStatus, container_status, ContainerStatusRequest, ContainerStatusResponse)
-  BERTH_UNARY(UpdateContainerResources, update_container_resources, UpdateContainerResourcesRequest, UpdateContainerResourcesResponse)
+  BERTH_UNARY(UpdateContainerResources, update_container_resources, UpdateContainerResourcesRequest,
+              UpdateContainerResourcesResponse)
   BERTH_UNARY(ReopenContainerLog, reopen_container_log, ReopenContainerLogRequest, ReopenContainerLogResponse)
   BERTH_UNARY(ExecSync, exec_sync, ExecSyncRequest, ExecSyncResponse)
   BERTH_UNARY(Exec, exec, ExecRequest, ExecResponse)
@@ -166,18 +171,23 @@ class RuntimeAdaptor final : public v1::RuntimeService::CallbackService {
   BERTH_STREAM(StreamContainerStats, stream_container_stats, StreamContainerStatsRequest, StreamContainerStatsResponse)
   BERTH_UNARY(PodSandboxStats, pod_sandbox_stats, PodSandboxStatsRequest, PodSandboxStatsResponse)
   BERTH_UNARY(ListPodSandboxStats, list_pod_sandbox_stats, ListPodSandboxStatsRequest, ListPodSandboxStatsResponse)
-  BERTH_STREAM(StreamPodSandboxStats, stream_pod_sandbox_stats, StreamPodSandboxStatsRequest, StreamPodSandboxStatsResponse)
+  BERTH_STREAM(StreamPodSandboxStats, stream_pod_sandbox_stats, StreamPodSandboxStatsRequest,
+               StreamPodSandboxStatsResponse)
   BERTH_UNARY(UpdateRuntimeConfig, update_runtime_config, UpdateRuntimeConfigRequest, UpdateRuntimeConfigResponse)
   BERTH_UNARY(Status, status, StatusRequest, StatusResponse)
   BERTH_UNARY(CheckpointContainer, checkpoint_container, CheckpointContainerRequest, CheckpointContainerResponse)
   BERTH_UNARY(CheckpointPod, checkpoint_pod, CheckpointPodRequest, CheckpointPodResponse)
   BERTH_UNARY(RestorePod, restore_pod, RestorePodRequest, RestorePodResponse)
   BERTH_STREAM(GetContainerEvents, get_container_events, GetEventsRequest, ContainerEventResponse)
-  BERTH_UNARY(ListMetricDescriptors, list_metric_descriptors, ListMetricDescriptorsRequest, ListMetricDescriptorsResponse)
-  BERTH_UNARY(ListPodSandboxMetrics, list_pod_sandbox_metrics, ListPodSandboxMetricsRequest, ListPodSandboxMetricsResponse)
-  BERTH_STREAM(StreamPodSandboxMetrics, stream_pod_sandbox_metrics, StreamPodSandboxMetricsRequest, StreamPodSandboxMetricsResponse)
+  BERTH_UNARY(ListMetricDescriptors, list_metric_descriptors, ListMetricDescriptorsRequest,
+              ListMetricDescriptorsResponse)
+  BERTH_UNARY(ListPodSandboxMetrics, list_pod_sandbox_metrics, ListPodSandboxMetricsRequest,
+              ListPodSandboxMetricsResponse)
+  BERTH_STREAM(StreamPodSandboxMetrics, stream_pod_sandbox_metrics, StreamPodSandboxMetricsRequest,
+               StreamPodSandboxMetricsResponse)
   BERTH_UNARY(RuntimeConfig, runtime_config, RuntimeConfigRequest, RuntimeConfigResponse)
-  BERTH_UNARY(UpdatePodSandboxResources, update_pod_sandbox_resources, UpdatePodSandboxResourcesRequest, UpdatePodSandboxResourcesResponse)
+  BERTH_UNARY(UpdatePodSandboxResources, update_pod_sandbox_resources, UpdatePodSandboxResourcesRequest,
+              UpdatePodSandboxResourcesResponse)
 
  private:
   Service& service_;

@@ -20,8 +20,10 @@ LogLevel level_of(const Method& method, const Result<>& result) {
   switch (result.error().code()) {
     case Code::kNotFound:
     case Code::kCancelled:
-    case Code::kUnimplemented: return LogLevel::kDebug;
-    default: return LogLevel::kWarn;
+    case Code::kUnimplemented:
+      return LogLevel::kDebug;
+    default:
+      return LogLevel::kWarn;
   }
 }
 
@@ -30,14 +32,25 @@ void log_call(const Method& method, const LiveCall& call, const CallSubject& sub
   const LogLevel level = level_of(method, result);
   if (result) {
     log_line(level, "rpc",
-             {{"method", method.name}, {"ms", ms}, {"request", call.request_id()}, {"pod", subject.pod},
-              {"container", subject.container}, {"image", subject.image}, {"name", subject.name}});
+             {{"method", method.name},
+              {"ms", ms},
+              {"request", call.request_id()},
+              {"pod", subject.pod},
+              {"container", subject.container},
+              {"image", subject.image},
+              {"name", subject.name}});
     return;
   }
   log_line(level, "rpc",
-           {{"method", method.name}, {"code", code_name(result.error().code())}, {"ms", ms},
-            {"request", call.request_id()}, {"pod", subject.pod}, {"container", subject.container},
-            {"image", subject.image}, {"name", subject.name}, {"error", result.error().message()}});
+           {{"method", method.name},
+            {"code", code_name(result.error().code())},
+            {"ms", ms},
+            {"request", call.request_id()},
+            {"pod", subject.pod},
+            {"container", subject.container},
+            {"image", subject.image},
+            {"name", subject.name},
+            {"error", result.error().message()}});
 }
 
 }  // namespace
@@ -47,7 +60,8 @@ LiveCall::LiveCall(std::optional<std::chrono::system_clock::time_point> deadline
 
 std::optional<std::chrono::milliseconds> LiveCall::time_left() const {
   if (!deadline_) return std::nullopt;
-  const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(*deadline_ - std::chrono::system_clock::now());
+  const auto left =
+      std::chrono::duration_cast<std::chrono::milliseconds>(*deadline_ - std::chrono::system_clock::now());
   return std::max(left, std::chrono::milliseconds(0));
 }
 

@@ -45,7 +45,8 @@ struct CallSubject {
 // Runs `handler` (a call of the service), turns what a library throws into kInternal, and logs one line: the method's
 // level when it succeeded, warn when it failed, debug for what clients do as a matter of course (a status of something
 // removed, an RPC that is not implemented, a cancelled call).
-Result<> run_call(const Method& method, const LiveCall& call, CallSubject& subject, const std::function<Result<>()>& handler);
+Result<> run_call(const Method& method, const LiveCall& call, CallSubject& subject,
+                  const std::function<Result<>()>& handler);
 
 // Fills the subject from the fields that CRI's requests and responses have.
 template <typename Message>

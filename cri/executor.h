@@ -30,7 +30,8 @@ class Executor {
   // Runs what is queued, then waits for every thread.
   ~Executor();
 
-  // False when the queue is full or no thread can be made: the caller answers RESOURCE_EXHAUSTED. `task` does not throw.
+  // False when the queue is full or no thread can be made: the caller answers RESOURCE_EXHAUSTED. `task` does not
+  // throw.
   [[nodiscard]] bool post(std::function<void()> task);
   size_t thread_count() const;
 

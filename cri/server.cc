@@ -5,6 +5,7 @@
 #include <grpcpp/security/server_credentials.h>
 #include <grpcpp/server.h>
 #include <grpcpp/server_builder.h>
+
 #include <mutex>
 
 #include "cri/acceptor.h"
@@ -21,11 +22,14 @@ constexpr size_t kBufferBytes = 256u << 20;
 class GrpcServer final : public Server {
  public:
   GrpcServer(const ServerConfig& config, RuntimeService& runtime, ImageService& images)
-      : executor_(config.workers), runtime_(make_runtime_adaptor(runtime, executor_)), images_(make_image_adaptor(images, executor_)) {}
+      : executor_(config.workers),
+        runtime_(make_runtime_adaptor(runtime, executor_)),
+        images_(make_image_adaptor(images, executor_)) {}
   ~GrpcServer() override { shutdown(std::chrono::milliseconds(0)); }
 
   Result<> start(const ServerConfig& config) {
-    TRY_ASSIGN(acceptor_, Acceptor::open(config.listen, config.group, [this](Fd connection) { adopt(std::move(connection)); }));
+    TRY_ASSIGN(acceptor_,
+               Acceptor::open(config.listen, config.group, [this](Fd connection) { adopt(std::move(connection)); }));
     grpc::ServerBuilder builder;
     builder.SetMaxReceiveMessageSize(config.max_message_bytes);
     builder.SetMaxSendMessageSize(config.max_message_bytes);

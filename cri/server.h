@@ -2,10 +2,11 @@
 // The CRI v1 server: gRPC on unix sockets. gRPC itself is not visible here.
 #pragma once
 
+#include <sys/types.h>
+
 #include <chrono>
 #include <memory>
 #include <string>
-#include <sys/types.h>
 #include <vector>
 
 #include "cri/executor.h"
@@ -31,7 +32,8 @@ class Server {
   virtual ~Server() = default;
 
   // Stops accepting at once, lets calls finish for `grace`, then cancels them and waits for their handlers: a handler
-  // that neither ends nor looks at Call::is_cancelled() holds this up. Idempotent; the destructor does it with no grace.
+  // that neither ends nor looks at Call::is_cancelled() holds this up. Idempotent; the destructor does it with no
+  // grace.
   virtual void shutdown(std::chrono::milliseconds grace) = 0;
 };
 

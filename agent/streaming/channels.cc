@@ -31,7 +31,8 @@ std::string status_json(const Outcome& outcome) {
         {"status", "Failure"},
         {"message", exit_message(outcome.exit_code)},
         {"reason", "NonZeroExitCode"},
-        {"details", {{"causes", json::array{{{"reason", "ExitCode"}, {"message", std::to_string(outcome.exit_code)}}}}}},
+        {"details",
+         {{"causes", json::array{{{"reason", "ExitCode"}, {"message", std::to_string(outcome.exit_code)}}}}}},
     });
   }
   const std::string& text = outcome.error->message();

@@ -79,6 +79,7 @@ const std::vector<std::string_view>& spdy_exec_protocols();
 const std::vector<std::string_view>& websocket_exec_protocols();
 
 std::unique_ptr<Channels> make_spdy_channels(std::string& out, const ChannelSet& wanted, std::string_view protocol);
-std::unique_ptr<Channels> make_websocket_channels(std::string& out, const ChannelSet& wanted, std::string_view protocol);
+std::unique_ptr<Channels> make_websocket_channels(std::string& out, const ChannelSet& wanted,
+                                                  std::string_view protocol);
 
 }  // namespace berth::streaming

@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/streaming/exec_pump.h"
 
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
-#include <poll.h>
-#include <sys/eventfd.h>
 #include <system_error>
 #include <thread>
-#include <unistd.h>
 
 #include "runtime/base/log.h"
 #include "runtime/base/strings.h"
@@ -54,7 +55,8 @@ class ExitWaiter {
 
 class Pump {
  public:
-  Pump(Link& link, Channels& channels, const PumpRequest& request) : link_(link), channels_(channels), request_(request) {}
+  Pump(Link& link, Channels& channels, const PumpRequest& request)
+      : link_(link), channels_(channels), request_(request) {}
 
   void run(std::string_view first) {
     if (!take(first) || !wait_until_ready()) return link_.close();
@@ -112,8 +114,12 @@ class Pump {
   }
 
   bool terminal() const { return session_->streams().terminal.valid(); }
-  int input_fd() const { return terminal() ? session_->streams().terminal.get() : session_->streams().stdin_writer.get(); }
-  bool output_open() const { return terminal() || session_->streams().stdout_reader.valid() || session_->streams().stderr_reader.valid(); }
+  int input_fd() const {
+    return terminal() ? session_->streams().terminal.get() : session_->streams().stdin_writer.get();
+  }
+  bool output_open() const {
+    return terminal() || session_->streams().stdout_reader.valid() || session_->streams().stderr_reader.valid();
+  }
 
   // False: the client has gone and nothing is to be said to it.
   bool pump(Outcome& outcome) {
@@ -135,8 +141,10 @@ class Pump {
     }
     if (waiter_) {
       const auto& exit = waiter_->result();
-      if (exit) outcome.exit_code = exit->code;
-      else outcome.error = exit.error();
+      if (exit)
+        outcome.exit_code = exit->code;
+      else
+        outcome.error = exit.error();
     }
     return true;
   }
@@ -167,7 +175,8 @@ class Pump {
     polled[kStop] = {link_.stop(), POLLIN, 0};
     if (waiter_ && !exited) polled[kExit] = {waiter_->fd(), POLLIN, 0};
     // Events 0 still tells that the reader has gone.
-    if (streams.stdin_writer) polled[kIn] = {streams.stdin_writer.get(), static_cast<short>(write_input ? POLLOUT : 0), 0};
+    if (streams.stdin_writer)
+      polled[kIn] = {streams.stdin_writer.get(), static_cast<short>(write_input ? POLLOUT : 0), 0};
     if (terminal()) {
       if (write_input) polled[kIn] = {streams.terminal.get(), POLLOUT, 0};
       if (room) polled[kOut] = {streams.terminal.get(), POLLIN, 0};
@@ -178,11 +187,13 @@ class Pump {
     const auto limit = exited && room ? request_.times.drain : request_.times.idle;
     const int got = ::poll(polled, kCount, static_cast<int>(limit.count()));
     if (got < 0) return errno == EINTR;
-    if (got == 0) return exited;  // silence after the exit: finished() will see; else nobody has said anything for hours
+    if (got == 0)
+      return exited;  // silence after the exit: finished() will see; else nobody has said anything for hours
     if (polled[kStop].revents != 0) return false;
     if (!serve_client(polled[kLink].revents)) return false;
     serve_input(polled[kIn].revents);
-    if (polled[kOut].revents != 0) serve_output(terminal() ? streams.terminal : streams.stdout_reader, Channel::kStdout);
+    if (polled[kOut].revents != 0)
+      serve_output(terminal() ? streams.terminal : streams.stdout_reader, Channel::kStdout);
     if (polled[kErr].revents != 0) serve_output(streams.stderr_reader, Channel::kStderr);
     if (polled[kExit].revents != 0) quiet_since_ = monotonic_nanos();
     return link_.flush() != Io::kEnd;
@@ -207,7 +218,8 @@ class Pump {
   void serve_input(short events) {
     Inbox& inbox = channels_.inbox();
     pods::Streams& streams = session_->streams();
-    if (!inbox.input.empty() && input_fd() >= 0 && !input_broken_ && write_some(input_fd(), inbox.input) == Io::kEnd) input_broken_ = true;
+    if (!inbox.input.empty() && input_fd() >= 0 && !input_broken_ && write_some(input_fd(), inbox.input) == Io::kEnd)
+      input_broken_ = true;
     if (streams.stdin_writer && (events & (POLLERR | POLLNVAL)) != 0) input_broken_ = true;
     if (input_broken_ || input_fd() < 0) inbox.input.clear();
     // A terminal has no half to close: its end of input is a character that the client sends.

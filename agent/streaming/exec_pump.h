@@ -16,8 +16,9 @@ namespace berth::streaming {
 struct PumpTimes {
   std::chrono::milliseconds creation = std::chrono::seconds(30);  // for the client to open its streams
   std::chrono::milliseconds idle = std::chrono::hours(4);         // without any traffic
-  std::chrono::milliseconds drain = std::chrono::milliseconds(100);  // of silence after the exit, with the output still open
-  std::chrono::milliseconds goodbye = std::chrono::seconds(5);    // for the client to take what is left
+  std::chrono::milliseconds drain =
+      std::chrono::milliseconds(100);                           // of silence after the exit, with the output still open
+  std::chrono::milliseconds goodbye = std::chrono::seconds(5);  // for the client to take what is left
 };
 
 struct PumpRequest {

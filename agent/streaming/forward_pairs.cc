@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/streaming/forward_pairs.h"
 
-#include <algorithm>
-#include <cerrno>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
-#include <system_error>
 #include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <system_error>
 
 #include "runtime/base/log.h"
 #include "runtime/base/strings.h"
@@ -28,7 +29,8 @@ Pair* ForwardPairs::find(std::string_view key) {
 }
 
 Pair* ForwardPairs::find_data(uint32_t data_id) {
-  const auto found = std::ranges::find_if(pairs_, [&](const Pair& pair) { return !pair.dead && pair.has_data && pair.data_id == data_id; });
+  const auto found = std::ranges::find_if(
+      pairs_, [&](const Pair& pair) { return !pair.dead && pair.has_data && pair.data_id == data_id; });
   return found == pairs_.end() ? nullptr : &*found;
 }
 
@@ -85,8 +87,10 @@ void ForwardPairs::run(PairCarrier& carrier, std::string_view first, bool until_
 bool ForwardPairs::step(PairCarrier& carrier) {
   carrier.seal();
   const bool room = link_.out().size() < kHighWater;
-  const bool want_client = std::ranges::none_of(pairs_, [](const Pair& pair) { return pair.to_pod.size() > kMaxToPod; });
-  std::vector<pollfd> polled = {{link_.fd(), link_.events(want_client), 0}, {link_.stop(), POLLIN, 0}, {wake_.get(), POLLIN, 0}};
+  const bool want_client =
+      std::ranges::none_of(pairs_, [](const Pair& pair) { return pair.to_pod.size() > kMaxToPod; });
+  std::vector<pollfd> polled = {
+      {link_.fd(), link_.events(want_client), 0}, {link_.stop(), POLLIN, 0}, {wake_.get(), POLLIN, 0}};
   std::vector<Pair*> served;
   for (Pair& pair : pairs_) {
     if (!pair.socket) continue;
@@ -137,7 +141,8 @@ void ForwardPairs::take_dialed(PairCarrier& carrier) {
       continue;
     }
     pair.socket = std::move(*pair.dial_result);
-    if (const auto result = set_nonblocking(pair.socket.get()); !result) fail_pair(carrier, pair, result.error().message());
+    if (const auto result = set_nonblocking(pair.socket.get()); !result)
+      fail_pair(carrier, pair, result.error().message());
     // The client may have closed its half already.
     if (pair.client_closed && pair.to_pod.empty()) ::shutdown(pair.socket.get(), SHUT_WR);
   }
@@ -159,7 +164,8 @@ void ForwardPairs::serve_pod(PairCarrier& carrier, Pair& pair, short events) {
   if (pair.pod_closed && pair.client_closed && pair.to_pod.empty()) drop(pair);
 }
 
-// The pod has said its last. Clients read the error stream to its end before they close their own half, so it ends here.
+// The pod has said its last. Clients read the error stream to its end before they close their own half, so it ends
+// here.
 void ForwardPairs::end_of_pod(PairCarrier& carrier, Pair& pair) {
   pair.pod_closed = true;
   carrier.finish(pair);
@@ -177,7 +183,8 @@ void ForwardPairs::expire(PairCarrier& carrier) {
   for (Pair& pair : pairs_) {
     if (pair.dead) continue;
     const bool half = !pair.has_data || !pair.has_error;
-    if (half && now - pair.opened > request_.times.creation.count() * 1'000'000) fail_pair(carrier, pair, "timed out waiting for the second stream");
+    if (half && now - pair.opened > request_.times.creation.count() * 1'000'000)
+      fail_pair(carrier, pair, "timed out waiting for the second stream");
     // The client took note of the end without a word (its stream was reset, or it is slow): forget the socket.
     if (pair.pod_closed && pair.client_closed && pair.to_pod.empty()) drop(pair);
   }

@@ -2,10 +2,11 @@
 // The pairs of a port-forwarding connection and their poll loop, whatever carries them. Not thread-safe.
 #pragma once
 
+#include <poll.h>
+
 #include <atomic>
 #include <list>
 #include <memory>
-#include <poll.h>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -20,7 +21,7 @@ namespace berth::streaming {
 
 struct Pair {
   std::string key;
-  uint32_t data_id = 0;   // stream or channel; 0 while the client has not opened it (SPDY)
+  uint32_t data_id = 0;  // stream or channel; 0 while the client has not opened it (SPDY)
   uint32_t error_id = 0;
   bool has_data = false;
   bool has_error = false;

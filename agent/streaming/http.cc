@@ -17,7 +17,9 @@ using Head = http::request<http::empty_body>;
 
 std::string_view view(boost::beast::string_view text) { return {text.data(), text.size()}; }
 
-std::unexpected<HttpError> refuse(int status, std::string text) { return std::unexpected(HttpError{status, std::move(text)}); }
+std::unexpected<HttpError> refuse(int status, std::string text) {
+  return std::unexpected(HttpError{status, std::move(text)});
+}
 
 // All values of a header, which may be repeated and may hold several between commas.
 std::vector<std::string> values_of(const Head& head, std::string_view name) {
@@ -62,7 +64,8 @@ std::expected<void, HttpError> read_upgrade(const Head& head, Request& request) 
     request.websocket_key = view(head["Sec-WebSocket-Key"]);
     request.stream_protocols = values_of(head, "Sec-WebSocket-Protocol");
     if (head.method() != http::verb::get) return refuse(405, "websocket upgrades are GET requests");
-    if (request.websocket_key.empty() || view(head["Sec-WebSocket-Version"]) != "13") return refuse(400, "websocket version 13 and a key are required");
+    if (request.websocket_key.empty() || view(head["Sec-WebSocket-Version"]) != "13")
+      return refuse(400, "websocket version 13 and a key are required");
     return {};
   }
   if (!has_token(head, "Upgrade", "SPDY/3.1")) return refuse(400, "an upgrade to SPDY/3.1 or websocket is required");
@@ -94,13 +97,15 @@ std::expected<Request, HttpError> parse_request(std::string_view bytes) {
     if (view(field->value()) != "0") return refuse(400, "a body is not expected");
   }
   Request request;
-  if (auto result = read_target(view(head.target()), request); !result) return std::unexpected(std::move(result).error());
+  if (auto result = read_target(view(head.target()), request); !result)
+    return std::unexpected(std::move(result).error());
   if (auto result = read_upgrade(head, request); !result) return std::unexpected(std::move(result).error());
   request.rest = bytes.substr(used);
   return request;
 }
 
-std::optional<std::string> negotiate(const std::vector<std::string>& offered, const std::vector<std::string_view>& supported) {
+std::optional<std::string> negotiate(const std::vector<std::string>& offered,
+                                     const std::vector<std::string_view>& supported) {
   for (const std::string& protocol : offered) {
     if (std::ranges::find(supported, protocol) != supported.end()) return protocol;
   }
@@ -109,20 +114,23 @@ std::optional<std::string> negotiate(const std::vector<std::string>& offered, co
 
 std::string error_response(const HttpError& error, const std::vector<std::string_view>& supported) {
   std::string text = concat("HTTP/1.1 ", error.status, ' ', reason_of(error.status), "\r\n");
-  for (const std::string_view protocol : supported) text += concat("X-Accepted-Stream-Protocol-Versions: ", protocol, "\r\n");
+  for (const std::string_view protocol : supported)
+    text += concat("X-Accepted-Stream-Protocol-Versions: ", protocol, "\r\n");
   if (error.status == 503) text += "Retry-After: 1\r\n";
   return text + concat("Content-Type: text/plain; charset=utf-8\r\nContent-Length: ", error.text.size() + 1,
                        "\r\nConnection: close\r\n\r\n", error.text, '\n');
 }
 
 std::string spdy_response(std::string_view protocol) {
-  return concat("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: SPDY/3.1\r\nX-Stream-Protocol-Version: ",
-                protocol, "\r\n\r\n");
+  return concat(
+      "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: SPDY/3.1\r\nX-Stream-Protocol-Version: ",
+      protocol, "\r\n\r\n");
 }
 
 std::string websocket_response(std::string_view key, std::string_view protocol) {
-  std::string text = concat("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: ",
-                            websocket_accept(key), "\r\n");
+  std::string text =
+      concat("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: ",
+             websocket_accept(key), "\r\n");
   if (!protocol.empty()) text += concat("Sec-WebSocket-Protocol: ", protocol, "\r\n");
   return text + "\r\n";
 }

@@ -17,8 +17,8 @@ inline constexpr size_t kMaxHeadBytes = 16u << 10;
 struct Request {
   Verb verb = Verb::kExec;
   std::string token;
-  std::vector<std::string> ports;             // of ?port=…, for port-forwarding over plain WebSocket
-  bool websocket = false;                     // else SPDY
+  std::vector<std::string> ports;  // of ?port=…, for port-forwarding over plain WebSocket
+  bool websocket = false;          // else SPDY
   std::string websocket_key;
   std::vector<std::string> stream_protocols;  // X-Stream-Protocol-Version, or Sec-WebSocket-Protocol
   std::string rest;                           // bytes that came after the head
@@ -35,7 +35,8 @@ struct HttpError {
 std::expected<Request, HttpError> parse_request(std::string_view bytes);
 
 // What the client and the server have in common, by the client's order of preference; nothing when they have not.
-std::optional<std::string> negotiate(const std::vector<std::string>& offered, const std::vector<std::string_view>& supported);
+std::optional<std::string> negotiate(const std::vector<std::string>& offered,
+                                     const std::vector<std::string_view>& supported);
 
 std::string error_response(const HttpError& error, const std::vector<std::string_view>& supported = {});
 std::string spdy_response(std::string_view protocol);

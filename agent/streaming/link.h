@@ -35,8 +35,8 @@ class Link {
   int stop() const { return stop_; }
   std::string& out() { return out_; }
   const std::string& out() const { return out_; }
-  // Events for poll(2): reading when `want_input`, else only whether the client has gone; writing when there is something
-  // to send.
+  // Events for poll(2): reading when `want_input`, else only whether the client has gone; writing when there is
+  // something to send.
   short events(bool want_input) const;
   Io read(std::string& bytes) { return read_some(socket_.get(), bytes); }
   Io flush() { return write_some(socket_.get(), out_); }

@@ -22,9 +22,14 @@ std::optional<uint16_t> parse_port(std::string_view text) {
 class SpdyCarrier final : public PairCarrier, SpdyHandler, WebSocketEvents {
  public:
   SpdyCarrier(Link& link, bool tunnel, ForwardPairs& pairs)
-      : link_(link), tunnel_(tunnel), pairs_(pairs), session_(*this, tunnel ? inner_ : link.out(), 2 * ForwardPairs::kMaxPairs) {}
+      : link_(link),
+        tunnel_(tunnel),
+        pairs_(pairs),
+        session_(*this, tunnel ? inner_ : link.out(), 2 * ForwardPairs::kMaxPairs) {}
 
-  Result<> feed(std::string_view bytes) override { return tunnel_ ? websocket_.feed(bytes, *this) : session_.feed(bytes); }
+  Result<> feed(std::string_view bytes) override {
+    return tunnel_ ? websocket_.feed(bytes, *this) : session_.feed(bytes);
+  }
   bool client_left() const override { return left_ || session_.client_left(); }
 
   void send(const Pair& pair, std::string_view bytes) override { session_.send(pair.data_id, bytes); }
@@ -125,7 +130,8 @@ class ChannelCarrier final : public PairCarrier, WebSocketEvents {
  private:
   void message(uint32_t channel, std::string_view bytes) {
     if (base64_) {
-      append_websocket_frame(link_.out(), WebSocketOpcode::kText, concat(static_cast<char>('0' + channel), base64_encode(bytes)));
+      append_websocket_frame(link_.out(), WebSocketOpcode::kText,
+                             concat(static_cast<char>('0' + channel), base64_encode(bytes)));
     } else {
       append_websocket_frame(link_.out(), WebSocketOpcode::kBinary, concat(static_cast<char>(channel), bytes));
     }
@@ -162,7 +168,8 @@ class ChannelCarrier final : public PairCarrier, WebSocketEvents {
 }  // namespace
 
 const std::vector<std::string_view>& websocket_forward_protocols() {
-  static const std::vector<std::string_view> names = {kPortForwardTunnel, "v4.channel.k8s.io", "v4.base64.channel.k8s.io"};
+  static const std::vector<std::string_view> names = {kPortForwardTunnel, "v4.channel.k8s.io",
+                                                      "v4.base64.channel.k8s.io"};
   return names;
 }
 
@@ -172,7 +179,8 @@ void forward_spdy(Link& link, bool tunnel, const ForwardRequest& request, std::s
   pairs.run(carrier, first, false);
 }
 
-void forward_websocket(Link& link, const std::vector<uint16_t>& ports, bool base64, const ForwardRequest& request, std::string_view first) {
+void forward_websocket(Link& link, const std::vector<uint16_t>& ports, bool base64, const ForwardRequest& request,
+                       std::string_view first) {
   ForwardPairs pairs(link, request);
   ChannelCarrier carrier(link, base64, pairs);
   for (const uint16_t port : ports) carrier.open(port);

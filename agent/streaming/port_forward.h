@@ -28,6 +28,7 @@ const std::vector<std::string_view>& websocket_forward_protocols();
 
 // `tunnel`: the SPDY bytes travel as the payload of binary WebSocket messages. Both return when the connection is over.
 void forward_spdy(Link& link, bool tunnel, const ForwardRequest& request, std::string_view first);
-void forward_websocket(Link& link, const std::vector<uint16_t>& ports, bool base64, const ForwardRequest& request, std::string_view first);
+void forward_websocket(Link& link, const std::vector<uint16_t>& ports, bool base64, const ForwardRequest& request,
+                       std::string_view first);
 
 }  // namespace berth::streaming

@@ -1,22 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/streaming/server.h"
 
-#include <algorithm>
 #include <arpa/inet.h>
-#include <cerrno>
-#include <condition_variable>
-#include <csignal>
 #include <fcntl.h>
-#include <list>
-#include <mutex>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <condition_variable>
+#include <csignal>
+#include <list>
+#include <mutex>
 #include <system_error>
 #include <thread>
-#include <unistd.h>
 #include <vector>
 
 #include "agent/streaming/http.h"
@@ -39,7 +40,8 @@ std::unexpected<Error> invalid(std::string text) { return fail(Code::kInvalidArg
 Result<> require_streams(const ExecTarget& target) {
   if (target.container_id.empty()) return invalid("container id is missing");
   if (target.terminal && target.open_stderr) return invalid("tty and stderr cannot both be true");
-  if (!target.open_stdin && !target.open_stdout && !target.open_stderr) return invalid("one of stdin, stdout and stderr must be set");
+  if (!target.open_stdin && !target.open_stdout && !target.open_stderr)
+    return invalid("one of stdin, stdout and stderr must be set");
   return {};
 }
 
@@ -74,7 +76,8 @@ class StreamingServer final : public Server {
   Result<std::string> port_forward_url(const std::string& pod_id) override {
     if (pod_id.empty()) return invalid("pod sandbox id is missing");
     TRY_ASSIGN(const auto status, engine_.pod_sandbox_status(pod_id, false));
-    if (status.status().state() != pods::v1::SANDBOX_READY) return fail(Code::kFailedPrecondition, concat("pod sandbox ", quote(pod_id), " is not running"));
+    if (status.status().state() != pods::v1::SANDBOX_READY)
+      return fail(Code::kFailedPrecondition, concat("pod sandbox ", quote(pod_id), " is not running"));
     ExecTarget target;
     target.container_id = status.status().id();
     return url({Verb::kPortForward, target});
@@ -89,7 +92,8 @@ class StreamingServer final : public Server {
 
   Result<> require_running(const std::string& id) {
     TRY_ASSIGN(const auto status, engine_.container_status(id, false));
-    if (status.status().state() != pods::v1::CONTAINER_RUNNING) return fail(Code::kFailedPrecondition, concat("container ", quote(id), " is not running"));
+    if (status.status().state() != pods::v1::CONTAINER_RUNNING)
+      return fail(Code::kFailedPrecondition, concat("container ", quote(id), " is not running"));
     return {};
   }
 
@@ -124,8 +128,11 @@ Result<> StreamingServer::start(const ServerConfig& config) {
   sockaddr_in address{};
   address.sin_family = AF_INET;
   address.sin_port = htons(config.port);
-  if (::inet_pton(AF_INET, config.address.c_str(), &address.sin_addr) != 1) return invalid(concat("streaming address ", quote(config.address), ": not an IPv4 address"));
-  if ((ntohl(address.sin_addr.s_addr) >> 24) != 127) return invalid(concat("streaming address ", quote(config.address), ": only loopback is offered, the endpoint has no TLS"));
+  if (::inet_pton(AF_INET, config.address.c_str(), &address.sin_addr) != 1)
+    return invalid(concat("streaming address ", quote(config.address), ": not an IPv4 address"));
+  if ((ntohl(address.sin_addr.s_addr) >> 24) != 127)
+    return invalid(
+        concat("streaming address ", quote(config.address), ": only loopback is offered, the endpoint has no TLS"));
   listener_ = Fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!listener_) return fail_errno("socket");
   const int on = 1;
@@ -209,7 +216,8 @@ void StreamingServer::dispatch(Fd socket, const std::string& bytes) {
   request->token.clear();
   if (!grant) return answer(socket, error_response({404, "not found"}));
   const Fd spare(::fcntl(socket.get(), F_DUPFD_CLOEXEC, 0));
-  if (!spawn(std::move(socket), std::move(*grant), std::move(*request))) answer(spare, error_response({503, "too many sessions"}));
+  if (!spawn(std::move(socket), std::move(*grant), std::move(*request)))
+    answer(spare, error_response({503, "too many sessions"}));
 }
 
 bool StreamingServer::spawn(Fd socket, Grant grant, Request request) {

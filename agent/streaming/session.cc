@@ -89,8 +89,10 @@ void run_session(pods::Engine& engine, Fd socket, int stop, const Grant& grant, 
   const long long begun = monotonic_nanos();
   log_debug("streaming: session began", {{"verb", verb_name(grant.verb)}, {"id", grant.target.container_id}});
   Link link(std::move(socket), stop);
-  if (grant.verb == Verb::kPortForward) run_forward(engine, link, grant, request);
-  else run_exec(engine, link, grant, request);
+  if (grant.verb == Verb::kPortForward)
+    run_forward(engine, link, grant, request);
+  else
+    run_exec(engine, link, grant, request);
   log_info("streaming: session ended", {{"verb", verb_name(grant.verb)},
                                         {"id", grant.target.container_id},
                                         {"ms", (monotonic_nanos() - begun) / 1'000'000}});

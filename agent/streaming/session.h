@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// One granted request: chooses the protocol, answers the upgrade, and runs the session to its end on the caller's thread.
+// One granted request: chooses the protocol, answers the upgrade, and runs the session to its end on the caller's
+// thread.
 #pragma once
 
 #include "agent/pods/engine.h"

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Exec and attach over SPDY: one stream per channel, named by the header streamType.
 #include "agent/streaming/channels.h"
-
 #include "runtime/base/strings.h"
 
 namespace berth::streaming {
@@ -86,7 +85,8 @@ class SpdyChannels final : public Channels, SpdyHandler {
 }  // namespace
 
 const std::vector<std::string_view>& spdy_exec_protocols() {
-  static const std::vector<std::string_view> names = {"v4.channel.k8s.io", "v3.channel.k8s.io", "v2.channel.k8s.io", "channel.k8s.io"};
+  static const std::vector<std::string_view> names = {"v4.channel.k8s.io", "v3.channel.k8s.io", "v2.channel.k8s.io",
+                                                      "channel.k8s.io"};
   return names;
 }
 

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/streaming/spdy_frames.h"
 
-#include <algorithm>
 #include <zlib.h>
+
+#include <algorithm>
 
 #include "runtime/base/strings.h"
 
@@ -124,14 +125,17 @@ Result<> SpdyReader::control_frame(SpdyEvents& events) {
   switch (type) {
     case kSynStream:
     case kSynReply:
-    case kHeaders: result = stream_frame(type, events); break;
+    case kHeaders:
+      result = stream_frame(type, events);
+      break;
     case kRstStream:
       if (size != 8) return violation("reset of a wrong length");
       result = events.on_reset(get32(buffer_, 8) & kIdMask, get32(buffer_, 12));
       break;
     case kSettings:
       // Ignored, but a count that its frame cannot hold is an attack.
-      if (size < 4 || get32(buffer_, 8) != (size - 4) / 8 || (size - 4) % 8 != 0) return violation("settings of a wrong length");
+      if (size < 4 || get32(buffer_, 8) != (size - 4) / 8 || (size - 4) % 8 != 0)
+        return violation("settings of a wrong length");
       break;
     case kPing:
       if (size != 4) return violation("ping of a wrong length");
@@ -145,7 +149,8 @@ Result<> SpdyReader::control_frame(SpdyEvents& events) {
       // Neither side of these streams uses flow control.
       if (size != 8) return violation("window update of a wrong length");
       break;
-    default: return violation("unknown control frame");
+    default:
+      return violation("unknown control frame");
   }
   buffer_.clear();
   return result;

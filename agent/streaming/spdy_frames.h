@@ -67,8 +67,8 @@ class SpdyReader {
   const SpdyLimits limits_;
   struct Inflater;
   std::unique_ptr<Inflater> inflater_;
-  std::string buffer_;         // the frame header, then a control frame's payload
-  size_t control_left_ = 0;    // bytes of payload still to come
+  std::string buffer_;       // the frame header, then a control frame's payload
+  size_t control_left_ = 0;  // bytes of payload still to come
   bool in_control_ = false;
   size_t data_left_ = 0;
   bool in_data_ = false;

@@ -14,10 +14,15 @@ constexpr size_t kDataBytes = 32u << 10;
 }  // namespace
 
 SpdySession::SpdySession(SpdyHandler& handler, std::string& out, size_t max_streams)
-    : handler_(handler), writer_(out), max_streams_(max_streams), reset_allowance_(kResetBurst), reset_checked_(monotonic_nanos()) {}
+    : handler_(handler),
+      writer_(out),
+      max_streams_(max_streams),
+      reset_allowance_(kResetBurst),
+      reset_checked_(monotonic_nanos()) {}
 
 Result<> SpdySession::on_syn_stream(uint32_t id, bool fin, SpdyHeaders headers) {
-  if (id % 2 == 0 || id <= last_id_) return fail(Code::kInvalidArgument, concat("spdy: stream id ", id, " out of order"));
+  if (id % 2 == 0 || id <= last_id_)
+    return fail(Code::kInvalidArgument, concat("spdy: stream id ", id, " out of order"));
   last_id_ = id;
   if (streams_.size() >= max_streams_) {
     writer_.reset(id, SpdyStatus::kRefusedStream);
@@ -33,7 +38,9 @@ Result<> SpdySession::on_syn_stream(uint32_t id, bool fin, SpdyHeaders headers) 
   return fin ? handler_.on_stream_data(id, {}, true) : Result<>();
 }
 
-Result<> SpdySession::on_headers(uint32_t id, bool fin, SpdyHeaders) { return fin ? on_data(id, {}, true) : Result<>(); }
+Result<> SpdySession::on_headers(uint32_t id, bool fin, SpdyHeaders) {
+  return fin ? on_data(id, {}, true) : Result<>();
+}
 
 Result<> SpdySession::on_data(uint32_t id, std::string_view bytes, bool fin) {
   const auto stream = streams_.find(id);
@@ -50,7 +57,8 @@ Result<> SpdySession::on_data(uint32_t id, std::string_view bytes, bool fin) {
 
 Result<> SpdySession::on_reset(uint32_t id, uint32_t) {
   const long long now = monotonic_nanos();
-  reset_allowance_ = std::min(kResetBurst, reset_allowance_ + static_cast<double>(now - reset_checked_) / 1e9 * kResetsPerSecond);
+  reset_allowance_ =
+      std::min(kResetBurst, reset_allowance_ + static_cast<double>(now - reset_checked_) / 1e9 * kResetsPerSecond);
   reset_checked_ = now;
   if (reset_allowance_ < 1) return fail(Code::kResourceExhausted, "spdy: too many resets");
   reset_allowance_ -= 1;
@@ -71,7 +79,8 @@ Result<> SpdySession::on_goaway() {
 void SpdySession::send(uint32_t id, std::string_view bytes) {
   const auto stream = streams_.find(id);
   if (stream == streams_.end() || !stream->second.local_open) return;
-  for (; !bytes.empty(); bytes.remove_prefix(std::min(kDataBytes, bytes.size()))) writer_.data(id, bytes.substr(0, kDataBytes));
+  for (; !bytes.empty(); bytes.remove_prefix(std::min(kDataBytes, bytes.size())))
+    writer_.data(id, bytes.substr(0, kDataBytes));
 }
 
 void SpdySession::finish(uint32_t id) {

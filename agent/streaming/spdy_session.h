@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The server's side of one SPDY/3.1 connection: which streams exist and which halves of them are open. No I/O: bytes go in
-// through feed() and come out in `out`. Not thread-safe.
+// The server's side of one SPDY/3.1 connection: which streams exist and which halves of them are open. No I/O: bytes go
+// in through feed() and come out in `out`. Not thread-safe.
 #pragma once
 
 #include <cstdint>

@@ -12,9 +12,12 @@ constexpr unsigned kTokenBytes = 32;
 
 std::string_view verb_name(Verb verb) {
   switch (verb) {
-    case Verb::kExec: return "exec";
-    case Verb::kAttach: return "attach";
-    case Verb::kPortForward: return "portforward";
+    case Verb::kExec:
+      return "exec";
+    case Verb::kAttach:
+      return "attach";
+    case Verb::kPortForward:
+      return "portforward";
   }
   return "exec";
 }
@@ -27,7 +30,8 @@ void Tokens::drop_expired() {
 Result<std::string> Tokens::issue(Grant grant) {
   const std::lock_guard lock(mutex_);
   drop_expired();
-  if (entries_.size() >= limit_) return fail(Code::kResourceExhausted, "too many streaming requests wait for their client");
+  if (entries_.size() >= limit_)
+    return fail(Code::kResourceExhausted, "too many streaming requests wait for their client");
   std::string token = random_hex(kTokenBytes);
   entries_.push_back({token, std::move(grant), std::chrono::steady_clock::now() + life_});
   return token;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// One-time tokens of the streaming endpoint (C09): 256 random bits, 30 s, one use, bound to the verb they were given for.
-// A token is never logged. Thread-safe.
+// One-time tokens of the streaming endpoint (C09): 256 random bits, 30 s, one use, bound to the verb they were given
+// for. A token is never logged. Thread-safe.
 #pragma once
 
 #include <chrono>
@@ -29,7 +29,8 @@ struct Grant {
 
 class Tokens {
  public:
-  explicit Tokens(std::chrono::milliseconds life = std::chrono::seconds(30), size_t limit = 1000) : life_(life), limit_(limit) {}
+  explicit Tokens(std::chrono::milliseconds life = std::chrono::seconds(30), size_t limit = 1000)
+      : life_(life), limit_(limit) {}
 
   // kResourceExhausted beyond the limit of outstanding ones.
   Result<std::string> issue(Grant grant);

@@ -2,7 +2,6 @@
 // Exec and attach over WebSocket: the first byte of each message is the channel; in the base64 protocols it is a digit
 // and the rest is encoded. v5 adds {255, channel}: that half is closed.
 #include "agent/streaming/channels.h"
-
 #include "runtime/base/strings.h"
 
 namespace berth::streaming {
@@ -42,7 +41,8 @@ class WebSocketChannels final : public Channels, WebSocketEvents {
   void message(Channel channel, std::string_view bytes) {
     const auto number = static_cast<uint8_t>(channel);
     if (base64_) {
-      append_websocket_frame(out_, WebSocketOpcode::kText, concat(static_cast<char>('0' + number), base64_encode(bytes)));
+      append_websocket_frame(out_, WebSocketOpcode::kText,
+                             concat(static_cast<char>('0' + number), base64_encode(bytes)));
     } else {
       append_websocket_frame(out_, WebSocketOpcode::kBinary, concat(static_cast<char>(number), bytes));
     }
@@ -84,12 +84,13 @@ class WebSocketChannels final : public Channels, WebSocketEvents {
 }  // namespace
 
 const std::vector<std::string_view>& websocket_exec_protocols() {
-  static const std::vector<std::string_view> names = {"v5.channel.k8s.io", "v4.channel.k8s.io", "v4.base64.channel.k8s.io",
-                                                      "channel.k8s.io", "base64.channel.k8s.io"};
+  static const std::vector<std::string_view> names = {
+      "v5.channel.k8s.io", "v4.channel.k8s.io", "v4.base64.channel.k8s.io", "channel.k8s.io", "base64.channel.k8s.io"};
   return names;
 }
 
-std::unique_ptr<Channels> make_websocket_channels(std::string& out, const ChannelSet& wanted, std::string_view protocol) {
+std::unique_ptr<Channels> make_websocket_channels(std::string& out, const ChannelSet& wanted,
+                                                  std::string_view protocol) {
   return std::make_unique<WebSocketChannels>(out, wanted, protocol);
 }
 

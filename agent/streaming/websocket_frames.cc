@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/streaming/websocket_frames.h"
 
-#include <algorithm>
 #include <openssl/evp.h>
+
+#include <algorithm>
 
 #include "runtime/base/strings.h"
 
@@ -38,8 +39,9 @@ std::string websocket_accept(std::string_view key) {
 
 std::string base64_encode(std::string_view bytes) {
   std::string text(4 * ((bytes.size() + 2) / 3) + 1, '\0');
-  const int size = ::EVP_EncodeBlock(reinterpret_cast<unsigned char*>(text.data()),
-                                     reinterpret_cast<const unsigned char*>(bytes.data()), static_cast<int>(bytes.size()));
+  const int size =
+      ::EVP_EncodeBlock(reinterpret_cast<unsigned char*>(text.data()),
+                        reinterpret_cast<const unsigned char*>(bytes.data()), static_cast<int>(bytes.size()));
   text.resize(static_cast<size_t>(size));
   return text;
 }
@@ -48,8 +50,9 @@ Result<std::string> base64_decode(std::string_view text) {
   if (text.empty()) return std::string();
   if (text.size() % 4 != 0) return violation("base64 of a wrong length");
   std::string bytes(text.size() / 4 * 3, '\0');
-  const int size = ::EVP_DecodeBlock(reinterpret_cast<unsigned char*>(bytes.data()),
-                                     reinterpret_cast<const unsigned char*>(text.data()), static_cast<int>(text.size()));
+  const int size =
+      ::EVP_DecodeBlock(reinterpret_cast<unsigned char*>(bytes.data()),
+                        reinterpret_cast<const unsigned char*>(text.data()), static_cast<int>(text.size()));
   if (size < 0) return violation("not base64");
   size_t padding = 0;
   while (padding < 2 && text[text.size() - 1 - padding] == '=') ++padding;
@@ -63,7 +66,8 @@ Result<size_t> WebSocketReader::header_size() const {
   if ((byte_at(buffer_, 0) & 0x70) != 0) return violation("reserved bits");
   if ((byte_at(buffer_, 1) & 0x80) == 0) return violation("unmasked frame");
   const uint8_t small = byte_at(buffer_, 1) & 0x7f;
-  if ((byte_at(buffer_, 0) & 0x08) != 0 && (small > 125 || (byte_at(buffer_, 0) & 0x80) == 0)) return violation("control frame");
+  if ((byte_at(buffer_, 0) & 0x08) != 0 && (small > 125 || (byte_at(buffer_, 0) & 0x80) == 0))
+    return violation("control frame");
   const size_t size = 2 + (small < 126 ? 0u : small == 126 ? 2u : 8u) + 4;
   return buffer_.size() < size ? 0 : size;
 }
@@ -79,7 +83,8 @@ Result<> WebSocketReader::feed(std::string_view bytes, WebSocketEvents& events) 
     }
     if (header == 0) return {};
     const uint64_t length = payload_length(buffer_);
-    if (length > limit_ || message_.size() + length > limit_) return fail(Code::kResourceExhausted, concat("websocket: message of ", length, " bytes"));
+    if (length > limit_ || message_.size() + length > limit_)
+      return fail(Code::kResourceExhausted, concat("websocket: message of ", length, " bytes"));
     const size_t missing = header + length - buffer_.size();
     const size_t take = std::min(missing, bytes.size());
     buffer_.append(bytes.substr(0, take));
@@ -87,17 +92,22 @@ Result<> WebSocketReader::feed(std::string_view bytes, WebSocketEvents& events) 
     if (take < missing) return {};
     std::string complete;
     complete.swap(buffer_);
-    for (size_t i = 0; i < length; ++i) complete[header + i] = static_cast<char>(complete[header + i] ^ complete[header - 4 + i % 4]);
-    TRY(frame(byte_at(complete, 0) & 0x0f, (byte_at(complete, 0) & 0x80) != 0, std::string_view(complete).substr(header), events));
+    for (size_t i = 0; i < length; ++i)
+      complete[header + i] = static_cast<char>(complete[header + i] ^ complete[header - 4 + i % 4]);
+    TRY(frame(byte_at(complete, 0) & 0x0f, (byte_at(complete, 0) & 0x80) != 0,
+              std::string_view(complete).substr(header), events));
   }
   return {};
 }
 
 Result<> WebSocketReader::frame(uint8_t opcode, bool final, std::string_view payload, WebSocketEvents& events) {
   switch (opcode) {
-    case static_cast<uint8_t>(WebSocketOpcode::kPing): return events.on_ping(payload);
-    case static_cast<uint8_t>(WebSocketOpcode::kPong): return {};
-    case static_cast<uint8_t>(WebSocketOpcode::kClose): return events.on_close();
+    case static_cast<uint8_t>(WebSocketOpcode::kPing):
+      return events.on_ping(payload);
+    case static_cast<uint8_t>(WebSocketOpcode::kPong):
+      return {};
+    case static_cast<uint8_t>(WebSocketOpcode::kClose):
+      return events.on_close();
     case kContinuation:
       if (!in_message_) return violation("continuation of nothing");
       break;
@@ -105,7 +115,8 @@ Result<> WebSocketReader::frame(uint8_t opcode, bool final, std::string_view pay
     case static_cast<uint8_t>(WebSocketOpcode::kBinary):
       if (in_message_) return violation("message inside a message");
       break;
-    default: return violation("unknown opcode");
+    default:
+      return violation("unknown opcode");
   }
   in_message_ = !final;
   message_ += payload;
@@ -135,7 +146,8 @@ void append_websocket_frame(std::string& out, WebSocketOpcode opcode, std::strin
     return;
   }
   put(mask, 4);
-  for (size_t i = 0; i < payload.size(); ++i) out += static_cast<char>(static_cast<uint8_t>(payload[i]) ^ (mask >> (24 - i % 4 * 8) & 0xff));
+  for (size_t i = 0; i < payload.size(); ++i)
+    out += static_cast<char>(static_cast<uint8_t>(payload[i]) ^ (mask >> (24 - i % 4 * 8) & 0xff));
 }
 
 void append_websocket_close(std::string& out, uint16_t status) {

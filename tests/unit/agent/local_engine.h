@@ -4,10 +4,7 @@
 #pragma once
 
 #include <arpa/inet.h>
-#include <atomic>
-#include <csignal>
 #include <fcntl.h>
-#include <mutex>
 #include <netinet/in.h>
 #include <poll.h>
 #include <pty.h>
@@ -15,6 +12,10 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#include <atomic>
+#include <csignal>
+#include <mutex>
 
 #include "agent/pods/engine.h"
 #include "runtime/sys/process.h"
@@ -152,9 +153,13 @@ class LocalEngine : public pods::Engine {
   Result<shim::ExitRecord> wait_container(const std::string&) override { return none(); }
   Result<v1::ExecSyncResponse> exec_sync(const v1::ExecSyncRequest&) override { return none(); }
   Result<v1::ContainerStats> container_stats(const std::string&) override { return none(); }
-  Result<v1::ListContainerStatsResponse> list_container_stats(const v1::ListContainerStatsRequest&) override { return none(); }
+  Result<v1::ListContainerStatsResponse> list_container_stats(const v1::ListContainerStatsRequest&) override {
+    return none();
+  }
   Result<v1::PodSandboxStats> pod_sandbox_stats(const std::string&) override { return none(); }
-  Result<v1::ListPodSandboxStatsResponse> list_pod_sandbox_stats(const v1::ListPodSandboxStatsRequest&) override { return none(); }
+  Result<v1::ListPodSandboxStatsResponse> list_pod_sandbox_stats(const v1::ListPodSandboxStatsRequest&) override {
+    return none();
+  }
   Result<std::string> resolve_container(const std::string&) override { return none(); }
   std::string cgroup_driver() const override { return "cgroupfs"; }
   std::string network_problem() override { return {}; }

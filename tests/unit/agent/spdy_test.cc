@@ -1,15 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// SPDY and WebSocket frames and the SPDY session, as bytes: round trips, foreign bytes, limits, noise.
-#include <algorithm>
-#include <random>
-#include <thread>
+// SPDY frames and the SPDY session, as bytes: round trips, foreign bytes, limits, noise.
 #include <zlib.h>
 
-#include "agent/streaming/http.h"
+#include <algorithm>
+#include <random>
+
 #include "agent/streaming/spdy_frames.h"
 #include "agent/streaming/spdy_session.h"
-#include "agent/streaming/tokens.h"
-#include "agent/streaming/websocket_frames.h"
 #include "tests/support/catch.h"
 
 using namespace berth;
@@ -49,11 +46,13 @@ struct Log : SpdyEvents {
 };
 
 std::string be32(uint32_t value) {
-  return {static_cast<char>(value >> 24), static_cast<char>(value >> 16), static_cast<char>(value >> 8), static_cast<char>(value)};
+  return {static_cast<char>(value >> 24), static_cast<char>(value >> 16), static_cast<char>(value >> 8),
+          static_cast<char>(value)};
 }
 
 std::string control(uint16_t type, const std::string& payload, uint8_t flags = 0) {
-  return be32(0x80030000u | type) + be32(static_cast<uint32_t>(flags) << 24 | static_cast<uint32_t>(payload.size())) + payload;
+  return be32(0x80030000u | type) + be32(static_cast<uint32_t>(flags) << 24 | static_cast<uint32_t>(payload.size())) +
+         payload;
 }
 
 // A header block of raw text, compressed as the protocol wants.
@@ -61,7 +60,8 @@ std::string compress(const std::string& text) {
   z_stream stream{};
   REQUIRE(::deflateInit(&stream, 9) == Z_OK);
   const std::string& dictionary = spdy_dictionary();
-  ::deflateSetDictionary(&stream, reinterpret_cast<const Bytef*>(dictionary.data()), static_cast<uInt>(dictionary.size()));
+  ::deflateSetDictionary(&stream, reinterpret_cast<const Bytef*>(dictionary.data()),
+                         static_cast<uInt>(dictionary.size()));
   std::string block(text.size() / 2 + 4096, '\0');
   stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(text.data()));
   stream.avail_in = static_cast<uInt>(text.size());
@@ -73,7 +73,9 @@ std::string compress(const std::string& text) {
   return block;
 }
 
-std::string syn(const std::string& block_text) { return control(1, be32(1) + be32(0) + std::string(2, '\0') + compress(block_text)); }
+std::string syn(const std::string& block_text) {
+  return control(1, be32(1) + be32(0) + std::string(2, '\0') + compress(block_text));
+}
 
 Code refused(const std::string& bytes) {
   SpdyReader reader;
@@ -85,7 +87,8 @@ Code refused(const std::string& bytes) {
 
 std::string from_hex(std::string_view text) {
   std::string bytes;
-  for (size_t i = 0; i < text.size(); i += 2) bytes += static_cast<char>(std::stoi(std::string(text.substr(i, 2)), nullptr, 16));
+  for (size_t i = 0; i < text.size(); i += 2)
+    bytes += static_cast<char>(std::stoi(std::string(text.substr(i, 2)), nullptr, 16));
   return bytes;
 }
 
@@ -126,7 +129,8 @@ TEST_CASE("every frame that is written is read back") {
   SpdyReader reader;
   Log log;
   REQUIRE(reader.feed(out, log));
-  CHECK(log.lines == std::vector<std::string>{"syn 1", "syn 3 fin", "reply 1", "data 1", "data 1 fin", "data 3 fin", "reset 3 5", "ping 7", "goaway"});
+  CHECK(log.lines == std::vector<std::string>{"syn 1", "syn 3 fin", "reply 1", "data 1", "data 1 fin", "data 3 fin",
+                                              "reset 3 5", "ping 7", "goaway"});
   CHECK(log.data == "hello world");
   CHECK(find_header(log.headers[1], "streamtype") == "data");
 }
@@ -146,7 +150,8 @@ TEST_CASE("a data frame that comes in pieces is handed on in pieces and ends onc
 TEST_CASE("a hundred header blocks on one connection keep the inflater in step") {
   std::string out;
   SpdyWriter writer(out);
-  for (uint32_t i = 0; i < 100; ++i) writer.syn_stream(2 * i + 1, {{"streamtype", "data"}, {"requestid", std::to_string(i)}});
+  for (uint32_t i = 0; i < 100; ++i)
+    writer.syn_stream(2 * i + 1, {{"streamtype", "data"}, {"requestid", std::to_string(i)}});
   SpdyReader reader;
   Log log;
   REQUIRE(reader.feed(out, log));
@@ -165,7 +170,8 @@ TEST_CASE("frames beyond the limits are refused before they are kept") {
   CHECK(refused(be32(1) + be32(1u << 20 | 1)) == Code::kResourceExhausted);
   CHECK(refused(be32(0x80030001) + be32(0xffffff)) == Code::kResourceExhausted);
   // 16 MiB of zeros in 16 KiB.
-  CHECK(refused(syn(be32(1) + be32(4) + "name" + be32(16 << 20) + std::string(16 << 20, '\0'))) == Code::kResourceExhausted);
+  CHECK(refused(syn(be32(1) + be32(4) + "name" + be32(16 << 20) + std::string(16 << 20, '\0'))) ==
+        Code::kResourceExhausted);
   std::string many = be32(65);
   for (int i = 0; i < 65; ++i) many += be32(1) + "a" + be32(0);
   CHECK(refused(syn(many)) == Code::kResourceExhausted);
@@ -221,7 +227,8 @@ TEST_CASE("noise never does more than end the connection") {
     } else {
       bytes.resize(random() % 200);
       for (char& c : bytes) c = static_cast<char>(random());
-      if (bytes.size() > 4 && round % 3 == 0) bytes.replace(0, 4, be32(static_cast<uint32_t>(0x80030001 + random() % 9)));
+      if (bytes.size() > 4 && round % 3 == 0)
+        bytes.replace(0, 4, be32(static_cast<uint32_t>(0x80030001 + random() % 9)));
     }
     for (size_t at = 0; at < bytes.size();) {
       const size_t size = 1 + random() % 64;
@@ -332,187 +339,4 @@ TEST_CASE("a flood of resets ends the connection") {
   const auto result = rig.deliver();
   REQUIRE_FALSE(result.has_value());
   CHECK(result.error().code() == Code::kResourceExhausted);
-}
-
-// ---- WebSocket
-
-namespace {
-struct Messages : WebSocketEvents {
-  std::vector<std::string> lines;
-  Result<> on_message(std::string_view payload) override {
-    lines.emplace_back(payload);
-    return {};
-  }
-  Result<> on_ping(std::string_view payload) override {
-    lines.push_back("ping " + std::string(payload));
-    return {};
-  }
-  Result<> on_close() override {
-    lines.push_back("close");
-    return {};
-  }
-};
-}  // namespace
-
-TEST_CASE("the websocket accept key is that of RFC 6455") {
-  CHECK(websocket_accept("dGhlIHNhbXBsZSBub25jZQ==") == "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
-}
-
-TEST_CASE("base64 goes both ways and refuses what is none") {
-  for (const std::string text : {"", "a", "ab", "abc", "abcd"}) CHECK(base64_decode(base64_encode(text)).value() == text);
-  CHECK(base64_encode("hello") == "aGVsbG8=");
-  CHECK_FALSE(base64_decode("a").has_value());
-  CHECK_FALSE(base64_decode("a$==").has_value());
-}
-
-TEST_CASE("masked messages of every length class come through, byte by byte") {
-  for (const size_t size : {0u, 1u, 125u, 126u, 65535u, 65536u, 300000u}) {
-    std::string bytes;
-    append_websocket_frame(bytes, WebSocketOpcode::kBinary, std::string(size, 'z'), 0x12345678);
-    append_websocket_frame(bytes, WebSocketOpcode::kPing, "p", 0x9abcdef0);
-    WebSocketReader reader;
-    Messages log;
-    const size_t portion = size > 1000 ? 997 : 1;
-    for (size_t at = 0; at < bytes.size(); at += portion) REQUIRE(reader.feed(std::string_view(bytes).substr(at, portion), log));
-    REQUIRE(log.lines == std::vector<std::string>{std::string(size, 'z'), "ping p"});
-  }
-}
-
-TEST_CASE("fragments are joined, with a control frame between them") {
-  std::string bytes, rest;
-  append_websocket_frame(bytes, WebSocketOpcode::kText, "one ", 1);
-  bytes[0] = 0x01;
-  append_websocket_frame(bytes, WebSocketOpcode::kPing, "", 1);
-  append_websocket_frame(rest, WebSocketOpcode::kText, "two", 1);
-  rest[0] = static_cast<char>(0x80);
-  append_websocket_close(rest, 1000);
-  rest[rest.size() - 3] = static_cast<char>(0x82);
-  rest.insert(rest.size() - 2, std::string(4, '\0'));
-  WebSocketReader reader;
-  Messages log;
-  REQUIRE(reader.feed(bytes + rest, log));
-  CHECK(log.lines == std::vector<std::string>{"ping ", "one two", "close"});
-}
-
-TEST_CASE("websocket frames that the protocol forbids or the limit excludes are refused") {
-  const auto refuse = [](std::string bytes) {
-    WebSocketReader reader(1000);
-    Messages log;
-    return !reader.feed(bytes, log).has_value();
-  };
-  std::string frame;
-  append_websocket_frame(frame, WebSocketOpcode::kBinary, "unmasked");
-  CHECK(refuse(frame));
-  frame.clear();
-  append_websocket_frame(frame, WebSocketOpcode::kBinary, std::string(1001, 'x'), 1);
-  CHECK(refuse(frame.substr(0, 8)));
-  CHECK(refuse(std::string("\x82\xff\xff\xff\xff\xff\xff\xff\xff\xff\0\0\0\0", 14)));
-  CHECK(refuse(std::string("\xc2\x80\0\0\0\0", 6)));
-  CHECK(refuse(std::string("\x83\x80\0\0\0\0", 6)));
-  CHECK(refuse(std::string("\x80\x80\0\0\0\0", 6)));
-  CHECK(refuse(std::string("\x09\x80\0\0\0\0", 6)));
-  std::string fragments;
-  for (int i = 0; i < 20; ++i) {
-    std::string piece;
-    append_websocket_frame(piece, WebSocketOpcode::kText, std::string(100, 'x'), 1);
-    piece[0] = static_cast<char>(i == 0 ? 0x01 : 0x00);
-    fragments += piece;
-  }
-  CHECK(refuse(fragments));
-}
-
-TEST_CASE("websocket noise never does more than end the connection") {
-  std::mt19937 random(2);
-  for (int round = 0; round < 10'000; ++round) {
-    WebSocketReader reader(4096);
-    Messages log;
-    std::string bytes;
-    append_websocket_frame(bytes, WebSocketOpcode::kBinary, std::string(random() % 300, 'a'), static_cast<uint32_t>(random() | 1));
-    append_websocket_frame(bytes, WebSocketOpcode::kText, "b", static_cast<uint32_t>(random() | 1));
-    for (int flips = 0; flips < 3; ++flips) bytes[random() % std::min<size_t>(bytes.size(), 20)] = static_cast<char>(random());
-    (void)reader.feed(bytes, log);
-  }
-  SUCCEED();
-}
-
-// ---- tokens and heads
-
-namespace {
-Grant grant_of(const std::string& id) {
-  Grant grant;
-  grant.target.container_id = id;
-  return grant;
-}
-}  // namespace
-
-TEST_CASE("a token is long, random, and good for one use with its own verb") {
-  Tokens tokens;
-  const std::string token = tokens.issue(grant_of("c1")).value();
-  CHECK(token.size() == 64);
-  CHECK(token != tokens.issue({Verb::kExec, {}}).value());
-  CHECK_FALSE(tokens.redeem(Verb::kExec, token.substr(0, 63)).has_value());
-  CHECK_FALSE(tokens.redeem(Verb::kExec, "").has_value());
-  const auto grant = tokens.redeem(Verb::kExec, token);
-  REQUIRE(grant.has_value());
-  CHECK(grant->target.container_id == "c1");
-  CHECK_FALSE(tokens.redeem(Verb::kExec, token).has_value());
-}
-
-TEST_CASE("a token tried with another verb is refused and used up") {
-  Tokens tokens;
-  const std::string token = tokens.issue({Verb::kExec, {}}).value();
-  CHECK_FALSE(tokens.redeem(Verb::kAttach, token).has_value());
-  CHECK_FALSE(tokens.redeem(Verb::kExec, token).has_value());
-}
-
-TEST_CASE("tokens expire, and only so many wait at a time") {
-  Tokens tokens(std::chrono::milliseconds(50), 3);
-  const std::string token = tokens.issue({}).value();
-  REQUIRE(tokens.issue({}).has_value());
-  REQUIRE(tokens.issue({}).has_value());
-  const auto surplus = tokens.issue({});
-  REQUIRE_FALSE(surplus.has_value());
-  CHECK(surplus.error().code() == Code::kResourceExhausted);
-  std::this_thread::sleep_for(std::chrono::milliseconds(80));
-  CHECK_FALSE(tokens.redeem(Verb::kExec, token).has_value());
-  CHECK(tokens.issue({}).has_value());
-}
-
-TEST_CASE("a request head gives verb, token, protocols and the bytes behind it") {
-  const auto request = parse_request(
-      "POST /attach/abc HTTP/1.1\r\nHost: x\r\nConnection: keep-alive, upgrade\r\nUpgrade: spdy/3.1\r\nContent-Length: 0\r\n"
-      "X-Stream-Protocol-Version: v5.channel.k8s.io\r\nX-Stream-Protocol-Version: v4.channel.k8s.io, channel.k8s.io\r\n\r\n\x80\x03");
-  REQUIRE(request.has_value());
-  CHECK(request->verb == Verb::kAttach);
-  CHECK(request->token == "abc");
-  CHECK_FALSE(request->websocket);
-  CHECK(request->stream_protocols == std::vector<std::string>{"v5.channel.k8s.io", "v4.channel.k8s.io", "channel.k8s.io"});
-  CHECK(request->rest == "\x80\x03");
-  CHECK(negotiate(request->stream_protocols, {"v4.channel.k8s.io", "channel.k8s.io"}) == "v4.channel.k8s.io");
-  CHECK_FALSE(negotiate({"v9"}, {"v4.channel.k8s.io"}).has_value());
-}
-
-TEST_CASE("request heads that ask for anything else are refused with the right status") {
-  const auto status = [](const std::string& line, const std::string& headers) {
-    const auto request = parse_request(line + "\r\n" + headers + "\r\n");
-    return request ? 101 : request.error().status;
-  };
-  const std::string upgrade = "Connection: Upgrade\r\nUpgrade: SPDY/3.1\r\n";
-  CHECK(status("GET /exec/t HTTP/1.1", upgrade) == 101);
-  CHECK(status("PUT /exec/t HTTP/1.1", upgrade) == 405);
-  CHECK(status("GET /exec/t HTTP/1.0", upgrade) == 505);
-  CHECK(status("GET /exec/ HTTP/1.1", upgrade) == 404);
-  CHECK(status("GET /exec HTTP/1.1", upgrade) == 404);
-  CHECK(status("GET //exec/t HTTP/1.1", upgrade) == 404);
-  CHECK(status("GET /exec/t/ HTTP/1.1", upgrade) == 404);
-  CHECK(status("GET /Exec/t HTTP/1.1", upgrade) == 404);
-  CHECK(status("GET /other/t HTTP/1.1", upgrade) == 404);
-  CHECK(status("GET http://h/exec/t HTTP/1.1", upgrade) == 404);
-  CHECK(status("GET /exec/t HTTP/1.1", "") == 400);
-  CHECK(status("GET /exec/t HTTP/1.1", "Connection: Upgrade\r\nUpgrade: h2c\r\n") == 400);
-  CHECK(status("POST /exec/t HTTP/1.1", upgrade + "Content-Length: 5\r\n") == 400);
-  CHECK(status("POST /exec/t HTTP/1.1", upgrade + "Transfer-Encoding: chunked\r\n") == 400);
-  CHECK(status("GET /exec/t HTTP/1.1", "Connection: Upgrade\r\nUpgrade: websocket\r\n") == 400);
-  CHECK(status("GET /exec/t HTTP/1.1", "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: k\r\nSec-WebSocket-Version: 13\r\n") == 101);
-  CHECK(status("nonsense", "") == 400);
 }

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // The interface definition against the table of facts, both ways: nothing missing, nothing of our own.
-#include <algorithm>
-#include <fstream>
 #include <google/protobuf/descriptor.h>
 #include <google/protobuf/descriptor.pb.h>
+
+#include <algorithm>
+#include <fstream>
 #include <set>
 #include <string>
 
@@ -34,7 +35,8 @@ std::string type_of(const pb::FieldDescriptor& field) {
 void add_enum(const pb::EnumDescriptor& type, std::set<std::string>& lines) {
   for (int i = 0; i < type.value_count(); ++i) {
     const auto& value = *type.value(i);
-    lines.insert("enum\t" + local_name(type.full_name()) + "\t" + value.name() + "\t" + std::to_string(value.number()) + "\t");
+    lines.insert("enum\t" + local_name(type.full_name()) + "\t" + value.name() + "\t" + std::to_string(value.number()) +
+                 "\t");
   }
 }
 
@@ -55,8 +57,8 @@ std::set<std::string> built() {
     for (int k = 0; k < message.enum_type_count(); ++k) add_enum(*message.enum_type(k), lines);
     for (int k = 0; k < message.field_count(); ++k) {
       const auto& field = *message.field(k);
-      lines.insert("field\t" + message.name() + "\t" + field.name() + "\t" + std::to_string(field.number()) + "\t" + type_of(field) +
-                   (field.options().deprecated() ? " deprecated" : ""));
+      lines.insert("field\t" + message.name() + "\t" + field.name() + "\t" + std::to_string(field.number()) + "\t" +
+                   type_of(field) + (field.options().deprecated() ? " deprecated" : ""));
     }
     if (message.field_count() == 0) lines.insert("message\t" + message.name() + "\t\t\t");
   }
