@@ -83,21 +83,34 @@ Result<> Context::use_no_network() {
   return {};
 }
 
+pods::EngineConfig Context::engine_config() const {
+  pods::EngineConfig config;
+  config.root = globals_.root;
+  config.state = globals_.state;
+  config.name_space = "default";
+  config.shim_path = globals_.shim;
+  config.cgroup_driver = globals_.cgroup_driver;
+  config.network = globals_.network;
+  config.cni_conf_dir = globals_.cni_conf_dir;
+  config.cni_bin_dir = globals_.cni_bin_dir;
+  return config;
+}
+
 Result<pods::Engine*> Context::engine() {
   if (engine_ == nullptr) {
     TRY_ASSIGN(auto store, images());
-    pods::EngineConfig config;
-    config.root = globals_.root;
-    config.state = globals_.state;
-    config.name_space = "default";
-    config.shim_path = globals_.shim;
-    config.cgroup_driver = globals_.cgroup_driver;
-    config.network = globals_.network;
-    config.cni_conf_dir = globals_.cni_conf_dir;
-    config.cni_bin_dir = globals_.cni_bin_dir;
-    TRY_ASSIGN(engine_, pods::Engine::open(std::move(config), std::move(store), false));
+    TRY_ASSIGN(engine_, pods::Engine::open(engine_config(), std::move(store), false));
   }
   return engine_.get();
+}
+
+Result<pods::Engine*> Context::records() {
+  if (engine_ != nullptr) return engine_.get();
+  if (records_ == nullptr) {
+    TRY(need_root());
+    TRY_ASSIGN(records_, pods::Engine::open(engine_config(), nullptr, false));
+  }
+  return records_.get();
 }
 
 std::string program_directory() {

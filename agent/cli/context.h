@@ -39,13 +39,18 @@ class Context {
   // Both fail with one sentence when the caller is not root.
   Result<std::shared_ptr<rootfs::Images>> images();
   Result<pods::Engine*> engine();
+  // An engine for listing and status only, without the image store: what ps and logs need.
+  Result<pods::Engine*> records();
   // Pods made from here on get a loopback only (`--network none`). Before the first engine().
   Result<> use_no_network();
 
  private:
+  pods::EngineConfig engine_config() const;
+
   Globals globals_;
   std::shared_ptr<rootfs::Images> images_;
   std::unique_ptr<pods::Engine> engine_;
+  std::unique_ptr<pods::Engine> records_;
 };
 
 // The directory of this program, by /proc/self/exe.

@@ -33,7 +33,7 @@ int logs_command(Context& context, Args args) {
     if (!point) return report(point.error().message(), kUsageStatus);
     options.since_nanos = *point;
   }
-  auto engine = context.engine();
+  auto engine = context.records();
   if (!engine) return report(engine.error().message());
   const auto id = (*engine)->resolve_container(operands.front());
   const auto reply = id ? (*engine)->container_status(*id, false) : Result<v1::ContainerStatusResponse>(std::unexpected(id.error()));

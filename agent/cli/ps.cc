@@ -110,7 +110,7 @@ int ps_command(Context& context, Args args) {
   if (format != "table" && format != "json") return report(concat("format ", quote(format), ": expected table or json"), kUsageStatus);
   const auto filters = parse_filters(typed_filters);
   if (!filters) return report(filters.error().message(), kUsageStatus);
-  auto engine = context.engine();
+  auto engine = context.records();
   if (!engine) return report(engine.error().message());
   const auto listed = (*engine)->list_containers({});
   if (!listed) return report(listed.error().message());
