@@ -37,6 +37,16 @@ Error explain(int dir, const Setting& setting, Error error) {
   return std::move(error).wrap(describe(setting));
 }
 
+// An update of the swap limit alone on v2, where the OCI number includes the memory limit that is in force.
+oci::Resources with_memory_in_force(const Cgroup& group, oci::Resources resources, bool update) {
+  auto& memory = resources.memory;
+  if (!update || !memory || memory->limit.value_or(0) != 0 || memory->swap.value_or(0) <= 0) return resources;
+  const auto text = sys::read_file_at(group.dir("memory"), "memory.max");
+  const auto limit = text ? parse_int64(trim(*text)) : std::nullopt;
+  if (limit) memory->limit = *limit;
+  return resources;
+}
+
 Result<> write_once(int dir, const Setting& setting) {
   auto written = sys::write_file_at(dir, setting.file, setting.value);
   if (!written && written.error().sys_errno() == ENOENT && !setting.other_file.empty()) {
@@ -65,7 +75,8 @@ Result<> Cgroup::apply(const oci::Resources& resources, bool update) const {
   if (update && v2_ && resources.cpu && resources.cpu->period && !resources.cpu->quota) {
     if (auto text = sys::read_file_at(dir("cpu"), "cpu.max")) cpu_max = std::move(*text);
   }
-  TRY_ASSIGN(const auto settings, v2_ ? v2_settings(resources, cpu_max) : v1_settings(resources));
+  TRY_ASSIGN(const auto settings,
+             v2_ ? v2_settings(with_memory_in_force(*this, resources, update), cpu_max) : v1_settings(resources));
   if (update) TRY(check_limit_fits(resources));
   if (!update) TRY(apply_devices(resources));
   std::vector<const Setting*> again;

@@ -32,13 +32,17 @@ bool given(const std::optional<uint64_t>& value) { return value && *value != 0; 
 std::string max_or(int64_t value) { return value < 0 ? std::string("max") : std::to_string(value); }
 std::string device(int64_t major, int64_t minor) { return concat(major, ':', minor); }
 
-Result<> check_memory(const oci::MemoryResources& memory) {
+// `swap_alone`: v1 compares a swap limit with the memory limit in force by itself, v2 needs both to subtract.
+Result<> check_memory(const oci::MemoryResources& memory, bool swap_alone) {
   if (memory.swappiness && *memory.swappiness > 100) {
     return fail(Code::kInvalidArgument,
                 concat("invalid value: ", *memory.swappiness, ". valid memory swappiness range is 0-100"));
   }
   if (!given(memory.swap) || *memory.swap < 0) return {};
-  if (!given(memory.limit)) return fail(Code::kInvalidArgument, "unable to set swap limit without memory limit");
+  if (!given(memory.limit)) {
+    if (swap_alone) return {};
+    return fail(Code::kInvalidArgument, "unable to set swap limit without memory limit");
+  }
   if (*memory.limit > 0 && *memory.swap < *memory.limit) {
     return fail(Code::kInvalidArgument, "memory+swap limit should be >= memory limit");
   }
@@ -239,7 +243,7 @@ Result<std::vector<Setting>> v1_settings(const oci::Resources& resources) {
     cpu_v1(*resources.cpu, out);
   }
   if (resources.memory) {
-    TRY(check_memory(*resources.memory));
+    TRY(check_memory(*resources.memory, true));
     memory_v1(*resources.memory, out);
   }
   if (resources.pids_limit) out.add("pids.limit", "pids", "max", max_or(*resources.pids_limit));
@@ -257,7 +261,7 @@ Result<std::vector<Setting>> v2_settings(const oci::Resources& resources, std::s
     cpu_v2(*resources.cpu, current_cpu_max, out);
   }
   if (resources.memory) {
-    TRY(check_memory(*resources.memory));
+    TRY(check_memory(*resources.memory, false));
     memory_v2(*resources.memory, out);
   }
   if (resources.pids_limit) out.add("pids.limit", "pids", "max", max_or(*resources.pids_limit));
