@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/cli/auth.h"
 
+#include <unistd.h>
+
 #include <boost/json.hpp>
 #include <cstdlib>
-#include <unistd.h>
 
 #include "runtime/base/strings.h"
 #include "runtime/sys/file.h"
@@ -16,13 +17,20 @@ std::optional<std::string> decode_base64(std::string_view text) {
   unsigned bits = 0, held = 0;
   for (const char c : text) {
     unsigned value = 0;
-    if (c >= 'A' && c <= 'Z') value = static_cast<unsigned>(c - 'A');
-    else if (c >= 'a' && c <= 'z') value = static_cast<unsigned>(c - 'a') + 26;
-    else if (c >= '0' && c <= '9') value = static_cast<unsigned>(c - '0') + 52;
-    else if (c == '+' || c == '-') value = 62;
-    else if (c == '/' || c == '_') value = 63;
-    else if (c == '=' || c == '\n' || c == '\r') continue;
-    else return std::nullopt;
+    if (c >= 'A' && c <= 'Z')
+      value = static_cast<unsigned>(c - 'A');
+    else if (c >= 'a' && c <= 'z')
+      value = static_cast<unsigned>(c - 'a') + 26;
+    else if (c >= '0' && c <= '9')
+      value = static_cast<unsigned>(c - '0') + 52;
+    else if (c == '+' || c == '-')
+      value = 62;
+    else if (c == '/' || c == '_')
+      value = 63;
+    else if (c == '=' || c == '\n' || c == '\r')
+      continue;
+    else
+      return std::nullopt;
     bits = (bits << 6 | value) & 0xffffff;
     held += 6;
     if (held >= 8) {
@@ -64,7 +72,8 @@ Result<rootfs::RegistryAuth> auth_from_config(std::string_view json, const std::
     if (const std::string packed = field(object, "auth"); !packed.empty()) {
       const auto text = decode_base64(packed);
       const size_t colon = text ? text->find(':') : std::string::npos;
-      if (colon == std::string::npos) return fail(Code::kInvalidArgument, concat("the entry of ", quote(host), " is no base64 of user:password"));
+      if (colon == std::string::npos)
+        return fail(Code::kInvalidArgument, concat("the entry of ", quote(host), " is no base64 of user:password"));
       auth.username = text->substr(0, colon);
       auth.password = text->substr(colon + 1);
     }
@@ -75,13 +84,17 @@ Result<rootfs::RegistryAuth> auth_from_config(std::string_view json, const std::
 
 Result<rootfs::RegistryAuth> auth_for(const std::string& normalized_reference) {
   const std::string host = normalized_reference.substr(0, normalized_reference.find('/'));
-  const auto variable = [](const char* name) { const char* value = ::getenv(name); return std::string(value == nullptr ? "" : value); };
+  const auto variable = [](const char* name) {
+    const char* value = ::getenv(name);
+    return std::string(value == nullptr ? "" : value);
+  };
   std::vector<std::string> files;
   if (const auto file = variable("REGISTRY_AUTH_FILE"); !file.empty()) files.push_back(file);
   if (const auto directory = variable("DOCKER_CONFIG"); !directory.empty()) files.push_back(directory + "/config.json");
   const std::string home = variable("HOME");
   if (!home.empty()) files.push_back(home + "/.docker/config.json");
-  if (const auto directory = variable("XDG_RUNTIME_DIR"); !directory.empty()) files.push_back(directory + "/containers/auth.json");
+  if (const auto directory = variable("XDG_RUNTIME_DIR"); !directory.empty())
+    files.push_back(directory + "/containers/auth.json");
   files.push_back(concat("/run/containers/", ::getuid(), "/auth.json"));
   if (!home.empty()) files.push_back(home + "/.config/containers/auth.json");
   for (const std::string& file : files) {

@@ -17,20 +17,27 @@ std::string annotation(const google::protobuf::Map<std::string, std::string>& ma
 
 const char* state_name(v1::ContainerState state) {
   switch (state) {
-    case v1::CONTAINER_CREATED: return "created";
-    case v1::CONTAINER_RUNNING: return "running";
-    case v1::CONTAINER_EXITED: return "exited";
-    default: return "unknown";
+    case v1::CONTAINER_CREATED:
+      return "created";
+    case v1::CONTAINER_RUNNING:
+      return "running";
+    case v1::CONTAINER_EXITED:
+      return "exited";
+    default:
+      return "unknown";
   }
 }
 
 std::string status_text(const v1::ContainerStatus& status, long long now_nanos) {
   switch (status.state()) {
-    case v1::CONTAINER_CREATED: return "Created";
-    case v1::CONTAINER_RUNNING: return concat("Up ", human_duration(now_nanos - status.started_at()));
+    case v1::CONTAINER_CREATED:
+      return "Created";
+    case v1::CONTAINER_RUNNING:
+      return concat("Up ", human_duration(now_nanos - status.started_at()));
     case v1::CONTAINER_EXITED:
       return concat("Exited (", status.exit_code(), ") ", human_duration(now_nanos - status.finished_at()), " ago");
-    default: return "Unknown";
+    default:
+      return "Unknown";
   }
 }
 
@@ -47,7 +54,9 @@ Result<> remove_completely(Context& context, const std::string& id, bool force) 
   TRY_ASSIGN(const auto reply, engine->container_status(id, false));
   const v1::ContainerStatus& status = reply.status();
   if (status.state() == v1::CONTAINER_RUNNING && !force) {
-    return fail(Code::kFailedPrecondition, concat("cannot remove container ", quote(status.metadata().name()), ": container is running: stop the container before removing or force remove"));
+    return fail(Code::kFailedPrecondition,
+                concat("cannot remove container ", quote(status.metadata().name()),
+                       ": container is running: stop the container before removing or force remove"));
   }
   TRY_ASSIGN(const std::string pod, pod_of(*engine, id));
   TRY(engine->remove_container(id));

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/cli/context.h"
 
+#include <unistd.h>
+
 #include <climits>
 #include <cstdlib>
-#include <unistd.h>
 
 #include "agent/cli/options.h"
 #include "runtime/base/log.h"
@@ -16,7 +17,7 @@ namespace {
 struct GlobalOption {
   const char* names;
   const char* variable;
-  std::string Globals::*value;
+  std::string Globals::* value;
   const char* help;
 };
 
@@ -53,7 +54,8 @@ std::optional<int> parse_globals(Globals& globals, std::vector<std::string>& arg
   if (const auto status = flags.parse(args)) return status;
   if (version) rest = {"version"};
   LogLevel level = LogLevel::kWarn;
-  if (!parse_log_level(globals.log_level, level)) return report(concat("invalid log level: ", quote(globals.log_level)), kUsageStatus);
+  if (!parse_log_level(globals.log_level, level))
+    return report(concat("invalid log level: ", quote(globals.log_level)), kUsageStatus);
   set_log_level(level);
   // The processes that verbs start in the background, and berth-rpc, must see the same stores.
   for (const GlobalOption& option : kGlobalOptions) ::setenv(option.variable, (globals.*option.value).c_str(), 1);
@@ -77,7 +79,8 @@ Result<> Context::use_no_network() {
   TRY(need_root());
   const std::string directory = concat(globals_.state, "/no-network");
   TRY(sys::make_directories(directory));
-  TRY(sys::replace_file(directory + "/loopback.conflist", R"({"cniVersion":"1.0.0","name":"none","plugins":[{"type":"loopback"}]})", 0600, false));
+  TRY(sys::replace_file(directory + "/loopback.conflist",
+                        R"({"cniVersion":"1.0.0","name":"none","plugins":[{"type":"loopback"}]})", 0600, false));
   globals_.network = "cni";
   globals_.cni_conf_dir = directory;
   return {};

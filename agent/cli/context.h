@@ -27,8 +27,8 @@ struct Globals {
   std::string address = "unix:///run/berth/berth.sock";
 };
 
-// Splits `args` (without the program's name) into globals and the verb with its arguments. Nothing when the verb may run,
-// else the exit status.
+// Splits `args` (without the program's name) into globals and the verb with its arguments. Nothing when the verb may
+// run, else the exit status.
 std::optional<int> parse_globals(Globals& globals, std::vector<std::string>& args);
 
 // Not thread-safe; the engine and the images it hands out are.

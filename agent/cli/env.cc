@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/cli/env.h"
 
+#include <sys/random.h>
+
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
-#include <sys/random.h>
 
 #include "runtime/base/strings.h"
 
@@ -26,23 +27,27 @@ bool is_name_char(char c, bool first) {
   return alnum || (!first && (c == '_' || c == '.' || c == '-'));
 }
 
-constexpr const char* kAdjectives[] = {"able", "amber", "bold", "brave", "brisk", "calm", "clear", "clever", "crisp", "eager", "early",
-                                       "fair", "firm", "fond", "fresh", "gentle", "glad", "grand", "happy", "keen", "kind", "light",
-                                       "lively", "lucky", "mellow", "merry", "mild", "neat", "noble", "patient", "plain", "proud",
-                                       "quick", "quiet", "ready", "round", "sharp", "sleepy", "smooth", "steady", "still", "sturdy",
-                                       "sunny", "swift", "tidy", "true", "vivid", "warm", "wise", "witty"};
-constexpr const char* kNouns[] = {"anchor", "barge", "bay", "beacon", "bollard", "bow", "breeze", "buoy", "cabin", "canal", "capstan",
-                                  "coast", "compass", "crane", "crew", "current", "deck", "dinghy", "dock", "ferry", "galley", "gull",
-                                  "harbour", "hatch", "helm", "hull", "island", "jetty", "keel", "kelp", "lagoon", "lantern", "lighthouse",
-                                  "lock", "mast", "mooring", "oar", "pelican", "pier", "pilot", "port", "quay", "reef", "rudder", "sail",
-                                  "schooner", "seal", "skiff", "sloop", "spar", "tide", "trawler", "tug", "wake", "wave", "wharf"};
+constexpr const char* kAdjectives[] = {
+    "able",  "amber",  "bold",   "brave", "brisk",  "calm",   "clear", "clever", "crisp",  "eager",
+    "early", "fair",   "firm",   "fond",  "fresh",  "gentle", "glad",  "grand",  "happy",  "keen",
+    "kind",  "light",  "lively", "lucky", "mellow", "merry",  "mild",  "neat",   "noble",  "patient",
+    "plain", "proud",  "quick",  "quiet", "ready",  "round",  "sharp", "sleepy", "smooth", "steady",
+    "still", "sturdy", "sunny",  "swift", "tidy",   "true",   "vivid", "warm",   "wise",   "witty"};
+constexpr const char* kNouns[] = {
+    "anchor",  "barge",   "bay",        "beacon", "bollard", "bow",      "breeze", "buoy",    "cabin", "canal",
+    "capstan", "coast",   "compass",    "crane",  "crew",    "current",  "deck",   "dinghy",  "dock",  "ferry",
+    "galley",  "gull",    "harbour",    "hatch",  "helm",    "hull",     "island", "jetty",   "keel",  "kelp",
+    "lagoon",  "lantern", "lighthouse", "lock",   "mast",    "mooring",  "oar",    "pelican", "pier",  "pilot",
+    "port",    "quay",    "reef",       "rudder", "sail",    "schooner", "seal",   "skiff",   "sloop", "spar",
+    "tide",    "trawler", "tug",        "wake",   "wave",    "wharf"};
 
 }  // namespace
 
 Result<> add_env(EnvList& env, std::string_view text) {
   const size_t equals = text.find('=');
   const std::string key(text.substr(0, equals));
-  if (key.empty()) return fail(Code::kInvalidArgument, concat("environment variable ", quote(text), ": the name is empty"));
+  if (key.empty())
+    return fail(Code::kInvalidArgument, concat("environment variable ", quote(text), ": the name is empty"));
   if (equals != std::string_view::npos) {
     set(env, key, text.substr(equals + 1));
   } else if (const char* value = ::getenv(key.c_str()); value != nullptr) {
@@ -60,7 +65,8 @@ Result<> add_env_file(EnvList& env, std::string_view content, const std::string&
     if (line.empty() || line.starts_with('#')) continue;
     const std::string_view key = line.substr(0, line.find('='));
     if (key.find_first_of(" \t") != std::string_view::npos) {
-      return fail(Code::kInvalidArgument, concat("env file ", quote(name), ": line ", number, ": the name ", quote(key), " contains white space"));
+      return fail(Code::kInvalidArgument, concat("env file ", quote(name), ": line ", number, ": the name ", quote(key),
+                                                 " contains white space"));
     }
     TRY(add_env(env, line), concat("env file ", quote(name), ": line ", number));
   }
@@ -72,8 +78,10 @@ Result<UserText> parse_user(std::string_view text) {
   const size_t colon = text.find(':');
   const std::string_view first = text.substr(0, colon);
   if (first.empty()) return fail(Code::kInvalidArgument, concat("user ", quote(text), ": the name is empty"));
-  if (const auto uid = parse_uint32(first)) user.uid = *uid;
-  else user.name = first;
+  if (const auto uid = parse_uint32(first))
+    user.uid = *uid;
+  else
+    user.name = first;
   if (colon == std::string_view::npos) return user;
   const auto gid = parse_uint32(text.substr(colon + 1));
   if (!gid) return fail(Code::kInvalidArgument, concat("user ", quote(text), ": the group must be a number"));
@@ -91,7 +99,8 @@ Result<> check_container_name(std::string_view name) {
   bool good = name.size() >= 2 && name.size() <= 128;
   for (size_t i = 0; good && i < name.size(); ++i) good = is_name_char(name[i], i == 0);
   if (good) return {};
-  return fail(Code::kInvalidArgument, concat("invalid container name ", quote(name), ", only [a-zA-Z0-9][a-zA-Z0-9_.-]+ is allowed"));
+  return fail(Code::kInvalidArgument,
+              concat("invalid container name ", quote(name), ", only [a-zA-Z0-9][a-zA-Z0-9_.-]+ is allowed"));
 }
 
 std::string random_container_name() {

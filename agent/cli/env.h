@@ -14,7 +14,8 @@ namespace berth::cli {
 
 using EnvList = std::vector<std::pair<std::string, std::string>>;
 
-// `-e KEY=VALUE`; `-e KEY` takes the caller's value and adds nothing when there is none. A later key replaces an earlier.
+// `-e KEY=VALUE`; `-e KEY` takes the caller's value and adds nothing when there is none. A later key replaces an
+// earlier.
 Result<> add_env(EnvList& env, std::string_view text);
 // The lines of an env file: KEY=VALUE or KEY, '#' starts a comment line. `name` is for the message.
 Result<> add_env_file(EnvList& env, std::string_view content, const std::string& name);

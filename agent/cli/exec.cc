@@ -53,7 +53,8 @@ std::optional<int> parse(Args args, ExecFlags& out) {
 int exec_command(Context& context, Args args) {
   ExecFlags flags;
   if (const auto status = parse(std::move(args), flags)) return *status;
-  if (flags.options.terminal && flags.options.open_stdin && ::isatty(STDIN_FILENO) != 1) return report("the input device is not a TTY");
+  if (flags.options.terminal && flags.options.open_stdin && ::isatty(STDIN_FILENO) != 1)
+    return report("the input device is not a TTY");
   auto engine = context.engine();
   if (!engine) return report(engine.error().message());
   const auto id = (*engine)->resolve_container(flags.container);

@@ -13,7 +13,8 @@ Result<> check_pull_policy(const std::string& policy) {
   return fail(Code::kInvalidArgument, concat("pull policy ", quote(policy), ": expected missing, always or never"));
 }
 
-Result<rootfs::Image> pull_image(Context& context, const std::string& reference, const std::string& platform, FILE* out, bool quiet) {
+Result<rootfs::Image> pull_image(Context& context, const std::string& reference, const std::string& platform, FILE* out,
+                                 bool quiet) {
   TRY_ASSIGN(const auto images, context.images());
   TRY_ASSIGN(const std::string normalized, rootfs::normalize_reference(reference));
   TRY_ASSIGN(const auto before, images->find(normalized));
@@ -28,7 +29,8 @@ Result<rootfs::Image> pull_image(Context& context, const std::string& reference,
   return image;
 }
 
-Result<rootfs::Image> obtain_image(Context& context, const std::string& reference, const std::string& policy, const std::string& platform, bool quiet) {
+Result<rootfs::Image> obtain_image(Context& context, const std::string& reference, const std::string& policy,
+                                   const std::string& platform, bool quiet) {
   TRY_ASSIGN(const auto images, context.images());
   if (policy != "always") {
     TRY_ASSIGN(auto known, images->find(reference));

@@ -16,7 +16,8 @@ struct ForegroundOptions {
 };
 
 // Starts the created container `id` and stays with it. The container's status, or 125, 126, 127 after a message.
-int run_in_foreground(Context& context, const std::string& id, const ForegroundOptions& options, const SignalPipe& signals);
+int run_in_foreground(Context& context, const std::string& id, const ForegroundOptions& options,
+                      const SignalPipe& signals);
 
 // 127: the program is not there, 126: it cannot be executed, 125: anything else (docker's convention).
 int start_failure_status(const Error& error);

@@ -38,7 +38,8 @@ std::vector<ImageRow> rows_of(const std::vector<rootfs::Image>& images) {
   for (const rootfs::Image& image : images) {
     for (const std::string& reference : image.repo_tags) {
       const size_t colon = reference.rfind(':');
-      rows.push_back({familiar_reference(reference.substr(0, colon)), reference.substr(colon + 1), digest_for(image, reference.substr(0, colon)), &image});
+      rows.push_back({familiar_reference(reference.substr(0, colon)), reference.substr(colon + 1),
+                      digest_for(image, reference.substr(0, colon)), &image});
     }
     if (!image.repo_tags.empty()) continue;
     ImageRow row;
@@ -59,7 +60,9 @@ std::string created_column(const rootfs::Image& image, long long now) {
   return concat(human_duration(now - *created), " ago");
 }
 
-std::string short_id(const rootfs::Image& image, bool whole) { return whole ? image.id : image.id.substr(image.id.find(':') + 1, 12); }
+std::string short_id(const rootfs::Image& image, bool whole) {
+  return whole ? image.id : image.id.substr(image.id.find(':') + 1, 12);
+}
 
 void print_json(const ImageRow& row, long long now) {
   boost::json::object object;
@@ -87,7 +90,8 @@ int images_command(Context& context, Args args) {
   flags.text("--format", format, "table or json (one object a line)");
   flags.operands(operands, 0, 1);
   if (const auto status = flags.parse(std::move(args))) return *status;
-  if (format != "table" && format != "json") return report(concat("format ", quote(format), ": expected table or json"), kUsageStatus);
+  if (format != "table" && format != "json")
+    return report(concat("format ", quote(format), ": expected table or json"), kUsageStatus);
   const auto store = context.images();
   if (!store) return report(store.error().message());
   auto listed = (*store)->list();
@@ -100,7 +104,8 @@ int images_command(Context& context, Args args) {
   Table table(headers);
   std::vector<std::string> printed;
   for (const ImageRow& row : rows_of(*listed)) {
-    if (!operands.empty() && operands[0] != row.repository && operands[0] != concat(row.repository, ':', row.tag)) continue;
+    if (!operands.empty() && operands[0] != row.repository && operands[0] != concat(row.repository, ':', row.tag))
+      continue;
     const std::string id = short_id(*row.image, whole);
     if (quiet) {
       if (std::find(printed.begin(), printed.end(), id) == printed.end()) std::printf("%s\n", id.c_str());
@@ -110,7 +115,8 @@ int images_command(Context& context, Args args) {
     } else {
       std::vector<std::string> cells = {row.repository, row.tag};
       if (digests) cells.push_back(row.digest);
-      for (const std::string& cell : {id, created_column(*row.image, now), human_size(row.image->size)}) cells.push_back(cell);
+      for (const std::string& cell : {id, created_column(*row.image, now), human_size(row.image->size)})
+        cells.push_back(cell);
       table.add(std::move(cells));
     }
   }
@@ -152,11 +158,13 @@ int rmi_command(Context& context, Args args) {
     if (!image) return fail(Code::kNotFound, concat("no such image: ", printable(operand)));
     for (const v1::Container& container : containers->containers()) {
       if (force || container.image_id() != image->id || image->repo_tags.size() > 1) continue;
-      return fail(Code::kFailedPrecondition, concat("conflict: unable to remove ", quote(operand), ": container ", container.id().substr(0, 12), " is using it (must force)"));
+      return fail(Code::kFailedPrecondition, concat("conflict: unable to remove ", quote(operand), ": container ",
+                                                    container.id().substr(0, 12), " is using it (must force)"));
     }
     if (force && image->id.find(operand) != std::string::npos) {
       TRY((*store)->remove(image->id));
-      for (const std::string& tag : image->repo_tags) std::printf("Untagged: %s\n", printable(familiar_reference(tag)).c_str());
+      for (const std::string& tag : image->repo_tags)
+        std::printf("Untagged: %s\n", printable(familiar_reference(tag)).c_str());
       std::printf("Deleted: %s\n", image->id.c_str());
       return {};
     }

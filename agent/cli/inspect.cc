@@ -52,8 +52,10 @@ json::object state_object(const v1::ContainerStatusResponse& reply) {
 json::object network_object(const v1::PodSandboxStatus& pod, const v1::ContainerStatus& status) {
   json::object ports;
   for (const PublishedPort& port : published_from_text(annotation(status.annotations(), kPortsAnnotation))) {
-    json::array& bindings = ports.emplace(concat(port.container, '/', port.protocol), json::array()).first->value().as_array();
-    bindings.push_back(json::object{{"HostIp", port.host_ip.empty() ? "0.0.0.0" : port.host_ip}, {"HostPort", std::to_string(port.host)}});
+    json::array& bindings =
+        ports.emplace(concat(port.container, '/', port.protocol), json::array()).first->value().as_array();
+    bindings.push_back(json::object{{"HostIp", port.host_ip.empty() ? "0.0.0.0" : port.host_ip},
+                                    {"HostPort", std::to_string(port.host)}});
   }
   json::object network;
   network["IPAddress"] = pod.network().ip();
@@ -112,7 +114,10 @@ Result<json::object> container_object(pods::Engine& engine, const std::string& i
   out["PodId"] = pod_id;
   json::array mounts;
   for (const v1::Mount& mount : status.mounts()) {
-    mounts.push_back(json::object{{"Type", "bind"}, {"Source", mount.host_path()}, {"Destination", mount.container_path()}, {"RW", !mount.readonly()}});
+    mounts.push_back(json::object{{"Type", "bind"},
+                                  {"Source", mount.host_path()},
+                                  {"Destination", mount.container_path()},
+                                  {"RW", !mount.readonly()}});
   }
   out["Mounts"] = std::move(mounts);
   out["Config"] = config_object(status);
@@ -133,9 +138,13 @@ json::object image_object(const rootfs::Image& image) {
   out["Architecture"] = image.config.architecture;
   out["Os"] = image.config.os;
   out["Size"] = image.size;
-  out["Config"] = json::object{{"User", image.config.user}, {"Env", array(image.config.env)}, {"Cmd", array(image.config.cmd)},
-                               {"Entrypoint", array(image.config.entrypoint)}, {"WorkingDir", image.config.working_dir},
-                               {"StopSignal", image.config.stop_signal}, {"Labels", std::move(labels)}};
+  out["Config"] = json::object{{"User", image.config.user},
+                               {"Env", array(image.config.env)},
+                               {"Cmd", array(image.config.cmd)},
+                               {"Entrypoint", array(image.config.entrypoint)},
+                               {"WorkingDir", image.config.working_dir},
+                               {"StopSignal", image.config.stop_signal},
+                               {"Labels", std::move(labels)}};
   out["RootFS"] = json::object{{"Type", "layers"}, {"Layers", array(image.diff_ids)}};
   return out;
 }
@@ -173,7 +182,8 @@ void pretty(std::string& out, const json::value& value, size_t depth) {
 // `--format '{{.State.Status}}'`: one dotted path; other templates are refused.
 Result<std::vector<std::string>> parse_template(std::string_view text) {
   std::string_view inner = trim(text);
-  if (!inner.starts_with("{{") || !inner.ends_with("}}")) return fail(Code::kInvalidArgument, concat("format ", quote(text), ": only one {{.Path}} is supported"));
+  if (!inner.starts_with("{{") || !inner.ends_with("}}"))
+    return fail(Code::kInvalidArgument, concat("format ", quote(text), ": only one {{.Path}} is supported"));
   inner = trim(inner.substr(2, inner.size() - 4));
   if (inner.starts_with("json ")) inner = trim(inner.substr(5));
   if (!inner.starts_with('.') || inner.find_first_of(" {}()|") != std::string_view::npos) {
@@ -193,7 +203,8 @@ Result<> print_path(json::value value, const std::vector<std::string>& path) {
     json::value inner = *next;
     value = std::move(inner);
   }
-  std::printf("%s\n", value.is_string() ? printable(value.get_string().c_str()).c_str() : json::serialize(value).c_str());
+  std::printf("%s\n",
+              value.is_string() ? printable(value.get_string().c_str()).c_str() : json::serialize(value).c_str());
   return {};
 }
 

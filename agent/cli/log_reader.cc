@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/cli/log_reader.h"
 
-#include <cerrno>
-#include <deque>
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include <cerrno>
+#include <deque>
 
 #include "agent/cli/units.h"
 #include "runtime/base/fd.h"
@@ -130,7 +131,8 @@ Result<uint64_t> tail_offset(const std::string& path, uint64_t count) {
   return starts.empty() ? offset : starts.front();
 }
 
-Result<> print_log(const std::string& path, const LogOptions& options, const std::function<bool()>& ended, const LogSink& sink) {
+Result<> print_log(const std::string& path, const LogOptions& options, const std::function<bool()>& ended,
+                   const LogSink& sink) {
   LogPrinter printer(options, sink);
   Fd file;
   if (sys::path_exists(path)) {

@@ -42,15 +42,16 @@ class LogPrinter {
 
   LogOptions options_;
   LogSink sink_;
-  std::string rest_;               // of a line whose newline has not come yet
+  std::string rest_;  // of a line whose newline has not come yet
   bool mid_line_[2] = {false, false};
 };
 
 // Offset in `path` at which the last `count` logical lines begin.
 Result<uint64_t> tail_offset(const std::string& path, uint64_t count);
 
-// Prints the log; with follow also what comes, across rotation (rename and reopen), until `ended` says that the container
-// has and the file is at its end. A missing file is an empty log.
-Result<> print_log(const std::string& path, const LogOptions& options, const std::function<bool()>& ended, const LogSink& sink);
+// Prints the log; with follow also what comes, across rotation (rename and reopen), until `ended` says that the
+// container has and the file is at its end. A missing file is an empty log.
+Result<> print_log(const std::string& path, const LogOptions& options, const std::function<bool()>& ended,
+                   const LogSink& sink);
 
 }  // namespace berth::cli

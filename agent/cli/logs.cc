@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <cstdio>
 #include <unistd.h>
+
+#include <cstdio>
 
 #include "agent/cli/containers.h"
 #include "agent/cli/log_reader.h"
@@ -26,7 +27,8 @@ int logs_command(Context& context, Args args) {
   if (const auto status = flags.parse(std::move(args))) return *status;
   if (tail != "all") {
     options.tail = parse_uint64(tail);
-    if (!options.tail && !parse_int64(tail)) return report(concat("invalid value for --tail: ", quote(tail)), kUsageStatus);
+    if (!options.tail && !parse_int64(tail))
+      return report(concat("invalid value for --tail: ", quote(tail)), kUsageStatus);
   }
   if (!since.empty()) {
     const auto point = parse_point_in_time(since, realtime_nanos());
@@ -36,7 +38,8 @@ int logs_command(Context& context, Args args) {
   auto engine = context.records();
   if (!engine) return report(engine.error().message());
   const auto id = (*engine)->resolve_container(operands.front());
-  const auto reply = id ? (*engine)->container_status(*id, false) : Result<v1::ContainerStatusResponse>(std::unexpected(id.error()));
+  const auto reply =
+      id ? (*engine)->container_status(*id, false) : Result<v1::ContainerStatusResponse>(std::unexpected(id.error()));
   if (!reply) {
     report_operand(reply.error().message());
     return 1;

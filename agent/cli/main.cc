@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // berth: containers for people, without a daemon. Dispatches to the verbs; those that talk to berthd over gRPC stand in
 // the sibling program berth-rpc, so that run, ps and exec need not load it.
+#include <unistd.h>
+
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
 #include <exception>
-#include <unistd.h>
 
 #include "agent/cli/options.h"
 #include "agent/cli/verbs.h"
@@ -49,7 +50,9 @@ constexpr Verb kRpcVerbs[] = {
 };
 
 int print_help() {
-  std::printf("Usage: berth [OPTIONS] COMMAND [ARG...]\n\nRuns containers and pods. 'berth --help' lists the options before the command, 'berth COMMAND --help' those after it.\n\nCommands:\n");
+  std::printf(
+      "Usage: berth [OPTIONS] COMMAND [ARG...]\n\nRuns containers and pods. 'berth --help' lists the options before "
+      "the command, 'berth COMMAND --help' those after it.\n\nCommands:\n");
   for (const Verb& verb : kVerbs) {
     if (verb.help != nullptr) std::printf("  %-10s %s\n", verb.name, verb.help);
   }
@@ -70,7 +73,8 @@ int run_sibling(const std::string& verb, const Args& args) {
     ::execv(path.c_str(), argv.data());
     if (errno != ENOENT) return report(concat("run ", quote(path), ": ", errno_text(errno)), kUsageStatus);
   }
-  return report(concat("'berth ", verb, "' needs berth-rpc beside berth, and it is not in ", quote(here)), kUsageStatus);
+  return report(concat("'berth ", verb, "' needs berth-rpc beside berth, and it is not in ", quote(here)),
+                kUsageStatus);
 }
 
 int dispatch(int argc, char** argv) {

@@ -46,38 +46,51 @@ class Parser {
       return pod(field.at("metadata"), field.at("spec"), name, "");
     }
     if (kind == "Deployment" && version == "apps/v1") return deployment(field);
-    return field.at("kind").fault(concat(quote(concat(version, " ", kind)), " is not supported (v1 Pod, v1 List or apps/v1 Deployment)"));
+    return field.at("kind").fault(
+        concat(quote(concat(version, " ", kind)), " is not supported (v1 Pod, v1 List or apps/v1 Deployment)"));
   }
 
   Result<> deployment(const YamlField& field) {
     TRY(field.check_keys({"apiVersion", "kind", "metadata", "spec"}, {"status"}, &manifest_.warnings));
     const YamlField spec = field.at("spec");
-    TRY(spec.check_keys({"replicas", "template", "selector"}, {"strategy", "minReadySeconds", "revisionHistoryLimit", "paused", "progressDeadlineSeconds"}, &manifest_.warnings));
+    TRY(spec.check_keys({"replicas", "template", "selector"},
+                        {"strategy", "minReadySeconds", "revisionHistoryLimit", "paused", "progressDeadlineSeconds"},
+                        &manifest_.warnings));
     TRY_ASSIGN(const std::string name, field.at("metadata").at("name").text());
     TRY_ASSIGN(const auto given, spec.at("replicas").number());
     const int64_t replicas = given.value_or(1);
-    if (replicas < 0 || replicas > kMostReplicas) return spec.at("replicas").fault(concat("must be from 0 to ", kMostReplicas));
+    if (replicas < 0 || replicas > kMostReplicas)
+      return spec.at("replicas").fault(concat("must be from 0 to ", kMostReplicas));
     const YamlField body = spec.at("template");
     if (!body.present()) return body.fault("required");
     TRY(body.check_keys({"metadata", "spec"}));
     TRY_ASSIGN(const std::string name_space, field.at("metadata").at("namespace").text_or("default"));
-    for (int64_t i = 0; i < replicas; ++i) TRY(pod(body.at("metadata"), body.at("spec"), concat(name, '-', i), name_space));
+    for (int64_t i = 0; i < replicas; ++i)
+      TRY(pod(body.at("metadata"), body.at("spec"), concat(name, '-', i), name_space));
     return {};
   }
 
   // `outer_namespace` is the Deployment's; a Pod's own metadata has it.
-  Result<> pod(const YamlField& metadata, const YamlField& spec, const std::string& name, const std::string& outer_namespace) {
-    TRY(metadata.check_keys({"name", "namespace", "uid", "labels", "annotations"}, {"creationTimestamp", "resourceVersion", "generateName", "managedFields", "ownerReferences"}, &manifest_.warnings));
+  Result<> pod(const YamlField& metadata, const YamlField& spec, const std::string& name,
+               const std::string& outer_namespace) {
+    TRY(metadata.check_keys(
+        {"name", "namespace", "uid", "labels", "annotations"},
+        {"creationTimestamp", "resourceVersion", "generateName", "managedFields", "ownerReferences"},
+        &manifest_.warnings));
     if (!is_dns_label(name, true)) return metadata.at("name").fault(concat(quote(name), " is no DNS name"));
     KubePod out;
     v1::PodSandboxConfig& sandbox = out.sandbox;
-    TRY_ASSIGN(const std::string name_space, metadata.at("namespace").text_or(outer_namespace.empty() ? "default" : outer_namespace));
-    if (!is_dns_label(name_space, false)) return metadata.at("namespace").fault(concat(quote(name_space), " is no DNS label"));
+    TRY_ASSIGN(const std::string name_space,
+               metadata.at("namespace").text_or(outer_namespace.empty() ? "default" : outer_namespace));
+    if (!is_dns_label(name_space, false))
+      return metadata.at("namespace").fault(concat(quote(name_space), " is no DNS label"));
     TRY_ASSIGN(std::string uid, metadata.at("uid").text_or(""));
-    if (uid.find_first_not_of("0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-") != std::string::npos) return metadata.at("uid").fault("only letters, digits and - are allowed");
+    if (uid.find_first_not_of("0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-") != std::string::npos)
+      return metadata.at("uid").fault("only letters, digits and - are allowed");
     if (uid.empty() || !outer_namespace.empty()) uid = settings_.make_uid();
     for (const KubePod& other : manifest_.pods) {
-      if (other.sandbox.metadata().name() == name && other.sandbox.metadata().namespace_() == name_space) return metadata.at("name").fault(concat("a second pod ", quote(name)));
+      if (other.sandbox.metadata().name() == name && other.sandbox.metadata().namespace_() == name_space)
+        return metadata.at("name").fault(concat("a second pod ", quote(name)));
     }
     sandbox.mutable_metadata()->set_name(name);
     sandbox.mutable_metadata()->set_namespace_(name_space);
@@ -100,16 +113,43 @@ class Parser {
 
   Result<> pod_spec(const YamlField& spec, KubePod& out) {
     if (!spec.present()) return spec.fault("required");
-    TRY(spec.check_keys({"containers", "initContainers", "volumes", "hostNetwork", "hostPID", "hostIPC", "shareProcessNamespace", "hostname", "dnsConfig", "dnsPolicy", "securityContext", "restartPolicy"},
-                        {"terminationGracePeriodSeconds", "serviceAccountName", "serviceAccount", "nodeSelector", "tolerations", "affinity", "schedulerName", "priority", "priorityClassName",
-                         "enableServiceLinks", "automountServiceAccountToken", "imagePullSecrets", "subdomain", "nodeName", "hostAliases", "runtimeClassName", "activeDeadlineSeconds",
-                         "topologySpreadConstraints", "preemptionPolicy", "readinessGates", "overhead", "setHostnameAsFQDN", "os", "hostUsers"},
-                        &manifest_.warnings));
+    TRY(spec.check_keys(
+        {"containers", "initContainers", "volumes", "hostNetwork", "hostPID", "hostIPC", "shareProcessNamespace",
+         "hostname", "dnsConfig", "dnsPolicy", "securityContext", "restartPolicy"},
+        {"terminationGracePeriodSeconds",
+         "serviceAccountName",
+         "serviceAccount",
+         "nodeSelector",
+         "tolerations",
+         "affinity",
+         "schedulerName",
+         "priority",
+         "priorityClassName",
+         "enableServiceLinks",
+         "automountServiceAccountToken",
+         "imagePullSecrets",
+         "subdomain",
+         "nodeName",
+         "hostAliases",
+         "runtimeClassName",
+         "activeDeadlineSeconds",
+         "topologySpreadConstraints",
+         "preemptionPolicy",
+         "readinessGates",
+         "overhead",
+         "setHostnameAsFQDN",
+         "os",
+         "hostUsers"},
+        &manifest_.warnings));
     TRY_ASSIGN(out.restart_policy, spec.at("restartPolicy").text_or("Always"));
-    if (out.restart_policy != "Always" && out.restart_policy != "OnFailure" && out.restart_policy != "Never") return spec.at("restartPolicy").fault("expected Always, OnFailure or Never");
+    if (out.restart_policy != "Always" && out.restart_policy != "OnFailure" && out.restart_policy != "Never")
+      return spec.at("restartPolicy").fault("expected Always, OnFailure or Never");
     PodContext context{&out, spec.at("securityContext"), {}, &manifest_.warnings, false, false, false, false};
-    TRY(context.security.check_keys({"runAsUser", "runAsGroup", "runAsNonRoot", "supplementalGroups", "sysctls", "seccompProfile"},
-                                    {"fsGroup", "fsGroupChangePolicy", "seLinuxOptions", "supplementalGroupsPolicy", "appArmorProfile", "windowsOptions"}, &manifest_.warnings));
+    TRY(context.security.check_keys(
+        {"runAsUser", "runAsGroup", "runAsNonRoot", "supplementalGroups", "sysctls", "seccompProfile"},
+        {"fsGroup", "fsGroupChangePolicy", "seLinuxOptions", "supplementalGroupsPolicy", "appArmorProfile",
+         "windowsOptions"},
+        &manifest_.warnings));
     TRY(namespaces(spec, context, out.sandbox));
     TRY(dns(spec.at("dnsConfig"), out.sandbox));
     TRY(volumes(spec.at("volumes"), context, out));
@@ -121,11 +161,14 @@ class Parser {
       for (const YamlField& field : *list) {
         TRY_ASSIGN(KubeContainer container, parse_container(field, context));
         const std::string& name = container.config.metadata().name();
-        if (std::find(names.begin(), names.end(), name) != names.end()) return field.at("name").fault(concat("a second container ", quote(name)));
+        if (std::find(names.begin(), names.end(), name) != names.end())
+          return field.at("name").fault(concat("a second container ", quote(name)));
         names.push_back(name);
         auto& security = *container.config.mutable_linux()->mutable_security_context();
-        if (security.privileged()) out.sandbox.mutable_linux()->mutable_security_context()->set_privileged(true);
-        else add_default_path_masks(security);
+        if (security.privileged())
+          out.sandbox.mutable_linux()->mutable_security_context()->set_privileged(true);
+        else
+          add_default_path_masks(security);
         if (list == &main) TRY(parse_ports(field, out.sandbox, context.host_network));
         (list == &main ? out.containers : out.init_containers).push_back(std::move(container));
       }
@@ -187,10 +230,14 @@ class Parser {
         TRY_ASSIGN(const std::string path, host.at("path").text());
         TRY_ASSIGN(const std::string type, host.at("type").text_or(""));
         if (!path.starts_with('/')) return host.at("path").fault("must be absolute");
-        static constexpr std::string_view kTypes[] = {"", "DirectoryOrCreate", "Directory", "File", "Socket", "CharDevice", "BlockDevice"};
-        if (std::find(std::begin(kTypes), std::end(kTypes), type) == std::end(kTypes)) return host.at("type").fault(concat(quote(type), " is not supported"));
-        if (type == "DirectoryOrCreate") out.wanted_dirs.push_back(path);
-        else if (!type.empty()) out.required_paths.push_back(path);
+        static constexpr std::string_view kTypes[] = {"",       "DirectoryOrCreate", "Directory",  "File",
+                                                      "Socket", "CharDevice",        "BlockDevice"};
+        if (std::find(std::begin(kTypes), std::end(kTypes), type) == std::end(kTypes))
+          return host.at("type").fault(concat(quote(type), " is not supported"));
+        if (type == "DirectoryOrCreate")
+          out.wanted_dirs.push_back(path);
+        else if (!type.empty())
+          out.required_paths.push_back(path);
         context.volumes[name].host_path = path;
       } else if (entry.node()["emptyDir"].IsDefined()) {
         TRY(entry.at("emptyDir").check_keys({}, {"medium", "sizeLimit"}, &manifest_.warnings));
@@ -220,7 +267,8 @@ Result<Manifest> parse_manifest(std::string_view text, const ManifestSettings& s
     warnings.erase(std::unique(warnings.begin(), warnings.end()), warnings.end());
     return manifest;
   } catch (const YAML::Exception& error) {
-    return std::unexpected(in_file(Error(Code::kInvalidArgument, concat("line ", error.mark.line + 1, ": ", error.msg))));
+    return std::unexpected(
+        in_file(Error(Code::kInvalidArgument, concat("line ", error.mark.line + 1, ": ", error.msg))));
   }
 }
 

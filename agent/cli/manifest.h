@@ -29,10 +29,10 @@ struct KubePod {
   std::vector<KubeContainer> init_containers;
   std::vector<KubeContainer> containers;
   std::string restart_policy = "Always";
-  std::string data_directory;                // <kube root>/<uid>, of its emptyDir volumes
-  std::vector<std::string> empty_dirs;       // host directories to make (0777)
-  std::vector<std::string> wanted_dirs;      // hostPath of type DirectoryOrCreate
-  std::vector<std::string> required_paths;   // hostPath of type Directory, File, Socket…
+  std::string data_directory;               // <kube root>/<uid>, of its emptyDir volumes
+  std::vector<std::string> empty_dirs;      // host directories to make (0777)
+  std::vector<std::string> wanted_dirs;     // hostPath of type DirectoryOrCreate
+  std::vector<std::string> required_paths;  // hostPath of type Directory, File, Socket…
 };
 
 struct Manifest {
@@ -41,9 +41,9 @@ struct Manifest {
 };
 
 struct ManifestSettings {
-  std::string file;                                  // for messages: `play "f.yaml": line 3: spec.containers[0].image: required`
+  std::string file;  // for messages: `play "f.yaml": line 3: spec.containers[0].image: required`
   std::string kube_root = "/var/lib/berth/kube";
-  std::function<std::string()> make_uid;             // for pods without metadata.uid
+  std::function<std::string()> make_uid;  // for pods without metadata.uid
 };
 
 // kInvalidArgument with file, line and field; the first fault ends it. Fields that Kubernetes does not have are faults.

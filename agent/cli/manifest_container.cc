@@ -24,10 +24,16 @@ Result<> fill_env(const YamlField& field, const PodContext& context, v1::Contain
       TRY(from.at("fieldRef").check_keys({"fieldPath", "apiVersion"}));
       TRY_ASSIGN(const std::string path, from.at("fieldRef").at("fieldPath").text());
       const v1::PodSandboxMetadata& metadata = context.pod->sandbox.metadata();
-      if (path == "metadata.name") value = metadata.name();
-      else if (path == "metadata.namespace") value = metadata.namespace_();
-      else if (path == "metadata.uid") value = metadata.uid();
-      else return from.at("fieldRef").at("fieldPath").fault(concat(quote(path), " is not supported (only metadata.name, .namespace, .uid)"));
+      if (path == "metadata.name")
+        value = metadata.name();
+      else if (path == "metadata.namespace")
+        value = metadata.namespace_();
+      else if (path == "metadata.uid")
+        value = metadata.uid();
+      else
+        return from.at("fieldRef")
+            .at("fieldPath")
+            .fault(concat(quote(path), " is not supported (only metadata.name, .namespace, .uid)"));
     }
     v1::KeyValue& pair = *config.add_envs();
     pair.set_key(name);
@@ -45,15 +51,20 @@ Result<std::optional<int64_t>> quantity(const YamlField& field, std::string_view
   return std::optional<int64_t>(*value);
 }
 
-Result<> fill_resources(const YamlField& field, std::vector<std::string>* warnings, v1::LinuxContainerResources& resources) {
+Result<> fill_resources(const YamlField& field, std::vector<std::string>* warnings,
+                        v1::LinuxContainerResources& resources) {
   TRY(field.check_keys({"limits", "requests"}, {"claims"}, warnings));
-  for (const char* part : {"limits", "requests"}) TRY(field.at(part).check_keys({"cpu", "memory"}, {"ephemeral-storage", "hugepages-2Mi", "hugepages-1Gi"}, warnings));
+  for (const char* part : {"limits", "requests"})
+    TRY(field.at(part).check_keys({"cpu", "memory"}, {"ephemeral-storage", "hugepages-2Mi", "hugepages-1Gi"},
+                                  warnings));
   TRY_ASSIGN(const auto cpu_limit, quantity(field.at("limits").at("cpu"), "cpu"));
   TRY_ASSIGN(auto cpu_request, quantity(field.at("requests").at("cpu"), "cpu"));
   TRY_ASSIGN(const auto memory_limit, quantity(field.at("limits").at("memory"), "memory"));
   TRY_ASSIGN(const auto memory_request, quantity(field.at("requests").at("memory"), "memory"));
-  if (memory_request && memory_limit && *memory_request > *memory_limit) return field.at("requests").at("memory").fault("more than the limit");
-  if (cpu_request && cpu_limit && *cpu_request > *cpu_limit) return field.at("requests").at("cpu").fault("more than the limit");
+  if (memory_request && memory_limit && *memory_request > *memory_limit)
+    return field.at("requests").at("memory").fault("more than the limit");
+  if (cpu_request && cpu_limit && *cpu_request > *cpu_limit)
+    return field.at("requests").at("cpu").fault("more than the limit");
   if (!cpu_request) cpu_request = cpu_limit;
   resources.set_cpu_shares(cpu_request ? std::max<int64_t>(2, *cpu_request * 1024 / 1000) : 2);
   if (cpu_limit) {
@@ -72,25 +83,32 @@ Result<> fill_mounts(const YamlField& field, PodContext& context, v1::ContainerC
     TRY_ASSIGN(const std::string target, entry.at("mountPath").text());
     if (!target.starts_with('/')) return entry.at("mountPath").fault("must be absolute");
     const auto volume = context.volumes.find(name);
-    if (volume == context.volumes.end()) return entry.at("name").fault(concat("no volume ", quote(name), " in spec.volumes"));
+    if (volume == context.volumes.end())
+      return entry.at("name").fault(concat("no volume ", quote(name), " in spec.volumes"));
     volume->second.used = true;
     TRY_ASSIGN(const std::string sub_path, entry.at("subPath").text_or(""));
-    if (sub_path.starts_with('/') || concat('/', sub_path, '/').find("/../") != std::string::npos) return entry.at("subPath").fault("must stay inside the volume");
+    if (sub_path.starts_with('/') || concat('/', sub_path, '/').find("/../") != std::string::npos)
+      return entry.at("subPath").fault("must stay inside the volume");
     v1::Mount& mount = *config.add_mounts();
     mount.set_container_path(target);
     mount.set_host_path(sub_path.empty() ? volume->second.host_path : concat(volume->second.host_path, '/', sub_path));
     TRY_ASSIGN(const bool read_only, entry.at("readOnly").flag_or(false));
     mount.set_readonly(read_only);
     TRY_ASSIGN(const std::string propagation, entry.at("mountPropagation").text_or("None"));
-    if (propagation == "HostToContainer") mount.set_propagation(v1::PROPAGATION_HOST_TO_CONTAINER);
-    else if (propagation == "Bidirectional") mount.set_propagation(v1::PROPAGATION_BIDIRECTIONAL);
-    else if (propagation != "None") return entry.at("mountPropagation").fault("expected None, HostToContainer or Bidirectional");
+    if (propagation == "HostToContainer")
+      mount.set_propagation(v1::PROPAGATION_HOST_TO_CONTAINER);
+    else if (propagation == "Bidirectional")
+      mount.set_propagation(v1::PROPAGATION_BIDIRECTIONAL);
+    else if (propagation != "None")
+      return entry.at("mountPropagation").fault("expected None, HostToContainer or Bidirectional");
   }
   return {};
 }
 
 // The container's own setting, else the pod's.
-YamlField own_or_pods(const YamlField& own, const YamlField& pods, const char* key) { return own.at(key).present() ? own.at(key) : pods.at(key); }
+YamlField own_or_pods(const YamlField& own, const YamlField& pods, const char* key) {
+  return own.at(key).present() ? own.at(key) : pods.at(key);
+}
 
 Result<> fill_seccomp(const YamlField& profile, bool privileged, v1::LinuxContainerSecurityContext& security) {
   TRY(profile.check_keys({"type", "localhostProfile"}));
@@ -110,7 +128,8 @@ Result<> fill_seccomp(const YamlField& profile, bool privileged, v1::LinuxContai
 }
 
 Result<> fill_security(const YamlField& own, const PodContext& context, v1::LinuxContainerSecurityContext& security) {
-  TRY(own.check_keys({"runAsUser", "runAsGroup", "runAsNonRoot", "privileged", "capabilities", "readOnlyRootFilesystem", "allowPrivilegeEscalation", "seccompProfile"},
+  TRY(own.check_keys({"runAsUser", "runAsGroup", "runAsNonRoot", "privileged", "capabilities", "readOnlyRootFilesystem",
+                      "allowPrivilegeEscalation", "seccompProfile"},
                      {"seLinuxOptions", "procMount", "appArmorProfile", "windowsOptions"}, context.warnings));
   TRY_ASSIGN(const auto user, own_or_pods(own, context.security, "runAsUser").number());
   TRY_ASSIGN(const auto group, own_or_pods(own, context.security, "runAsGroup").number());
@@ -153,7 +172,8 @@ std::string default_pull_policy(const std::string& image) {
 bool is_dns_label(std::string_view name, bool dots) {
   if (name.empty() || name.size() > (dots ? 253u : 63u)) return false;
   const auto alnum = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); };
-  return alnum(name.front()) && alnum(name.back()) && std::all_of(name.begin(), name.end(), [&](char c) { return alnum(c) || c == '-' || (dots && c == '.'); });
+  return alnum(name.front()) && alnum(name.back()) &&
+         std::all_of(name.begin(), name.end(), [&](char c) { return alnum(c) || c == '-' || (dots && c == '.'); });
 }
 
 Result<> parse_ports(const YamlField& container, v1::PodSandboxConfig& sandbox, bool host_network) {
@@ -167,9 +187,11 @@ Result<> parse_ports(const YamlField& container, v1::PodSandboxConfig& sandbox, 
     if (!inner) return entry.at("containerPort").fault("required");
     if (*inner < 1 || *inner > 65535) return entry.at("containerPort").fault("must be from 1 to 65535");
     if (outer && (*outer < 1 || *outer > 65535)) return entry.at("hostPort").fault("must be from 1 to 65535");
-    if (protocol != "TCP" && protocol != "UDP" && protocol != "SCTP") return entry.at("protocol").fault("expected TCP, UDP or SCTP");
+    if (protocol != "TCP" && protocol != "UDP" && protocol != "SCTP")
+      return entry.at("protocol").fault("expected TCP, UDP or SCTP");
     if (host_network) {
-      if (outer && *outer != *inner) return entry.at("hostPort").fault("must equal containerPort on the host's network");
+      if (outer && *outer != *inner)
+        return entry.at("hostPort").fault("must equal containerPort on the host's network");
       continue;
     }
     if (!outer) continue;
@@ -183,9 +205,12 @@ Result<> parse_ports(const YamlField& container, v1::PodSandboxConfig& sandbox, 
 }
 
 Result<KubeContainer> parse_container(const YamlField& field, PodContext& context) {
-  TRY(field.check_keys({"name", "image", "imagePullPolicy", "command", "args", "env", "workingDir", "ports", "resources", "volumeMounts", "securityContext", "stdin", "stdinOnce", "tty"},
-                       {"livenessProbe", "readinessProbe", "startupProbe", "lifecycle", "envFrom", "terminationMessagePath", "terminationMessagePolicy", "restartPolicy", "volumeDevices", "resizePolicy"},
-                       context.warnings));
+  TRY(field.check_keys(
+      {"name", "image", "imagePullPolicy", "command", "args", "env", "workingDir", "ports", "resources", "volumeMounts",
+       "securityContext", "stdin", "stdinOnce", "tty"},
+      {"livenessProbe", "readinessProbe", "startupProbe", "lifecycle", "envFrom", "terminationMessagePath",
+       "terminationMessagePolicy", "restartPolicy", "volumeDevices", "resizePolicy"},
+      context.warnings));
   KubeContainer out;
   v1::ContainerConfig& config = out.config;
   TRY_ASSIGN(const std::string name, field.at("name").text());
@@ -195,7 +220,8 @@ Result<KubeContainer> parse_container(const YamlField& field, PodContext& contex
   config.mutable_image()->set_image(image);
   config.mutable_image()->set_user_specified_image(image);
   TRY_ASSIGN(out.pull_policy, field.at("imagePullPolicy").text_or(default_pull_policy(image)));
-  if (out.pull_policy != "Always" && out.pull_policy != "IfNotPresent" && out.pull_policy != "Never") return field.at("imagePullPolicy").fault("expected Always, IfNotPresent or Never");
+  if (out.pull_policy != "Always" && out.pull_policy != "IfNotPresent" && out.pull_policy != "Never")
+    return field.at("imagePullPolicy").fault("expected Always, IfNotPresent or Never");
   TRY_ASSIGN(const auto command, field.at("command").texts());
   for (const auto& word : command) config.add_command(word);
   TRY_ASSIGN(const auto args, field.at("args").texts());

@@ -19,7 +19,7 @@ struct VolumeSource {
 // What a container takes from its pod.
 struct PodContext {
   const KubePod* pod = nullptr;
-  YamlField security;                            // spec.securityContext
+  YamlField security;  // spec.securityContext
   std::map<std::string, VolumeSource> volumes;
   std::vector<std::string>* warnings = nullptr;
   bool host_network = false;

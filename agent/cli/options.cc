@@ -30,28 +30,35 @@ struct Flags::Parser {
   size_t most = 0;
   bool ends_flags = false;
 
-  Parser(std::string verb_in, const std::string& description) : verb(std::move(verb_in)), app(description, "berth " + verb) {}
+  Parser(std::string verb_in, const std::string& description)
+      : verb(std::move(verb_in)), app(description, "berth " + verb) {}
 };
 
 Flags::Flags(std::string verb, std::string operand_text, std::string description)
     : parser_(std::make_unique<Parser>(std::move(verb), description)) {
   CLI::App& app = parser_->app;
   app.set_help_flag("--help", "print this text");
-  auto formatter = std::make_shared<UsageFormatter>(concat("Usage: berth", parser_->verb.empty() ? "" : " ", parser_->verb, " ", operand_text, "\n"));
+  auto formatter = std::make_shared<UsageFormatter>(
+      concat("Usage: berth", parser_->verb.empty() ? "" : " ", parser_->verb, " ", operand_text, "\n"));
   formatter->column_width(34);
   app.formatter(std::move(formatter));
 }
 
 Flags::~Flags() = default;
 
-void Flags::flag(const std::string& names, bool& value, const std::string& help) { parser_->app.add_flag(names, value, help); }
+void Flags::flag(const std::string& names, bool& value, const std::string& help) {
+  parser_->app.add_flag(names, value, help);
+}
 
 void Flags::text(const std::string& names, std::string& value, const std::string& help) {
-  parser_->app.add_option(names, value, help)->type_name("VALUE")->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+  parser_->app.add_option(names, value, help)
+      ->type_name("VALUE")
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
 }
 
 void Flags::text(const std::string& names, std::optional<std::string>& value, const std::string& help) {
-  parser_->app.add_option_function<std::string>(names, [&value](const std::string& given) { value = given; }, help)
+  parser_->app.add_option_function<std::string>(
+                  names, [&value](const std::string& given) { value = given; }, help)
       ->type_name("VALUE")
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
 }
@@ -100,15 +107,18 @@ std::optional<int> Flags::parse(std::vector<std::string> args) {
   } catch (const CLI::ExtrasError&) {
     const auto rest = p.app.remaining();
     const std::string first = rest.empty() ? "" : rest.front();
-    return complain(first.starts_with('-') ? concat("unknown flag: ", quote(first)) : concat("unexpected argument ", quote(first)));
+    return complain(first.starts_with('-') ? concat("unknown flag: ", quote(first))
+                                           : concat("unexpected argument ", quote(first)));
   } catch (const CLI::ParseError& error) {
     return complain(error.what());
   }
   if (p.operands == nullptr) return std::nullopt;
   std::vector<std::string> rest = p.app.remaining();
   if (p.ends_flags) {
-    if (!rest.empty() && rest.front() == "--") rest.erase(rest.begin());
-    else if (!rest.empty() && rest.front().size() > 1 && rest.front().starts_with('-')) return complain(concat("unknown flag: ", quote(rest.front())));
+    if (!rest.empty() && rest.front() == "--")
+      rest.erase(rest.begin());
+    else if (!rest.empty() && rest.front().size() > 1 && rest.front().starts_with('-'))
+      return complain(concat("unknown flag: ", quote(rest.front())));
   } else {
     for (const std::string& operand : rest) {
       if (operand.size() > 1 && operand.starts_with('-')) return complain(concat("unknown flag: ", quote(operand)));
@@ -116,11 +126,13 @@ std::optional<int> Flags::parse(std::vector<std::string> args) {
   }
   rest.insert(rest.end(), verbatim.begin(), verbatim.end());
   if (rest.size() < p.least) {
-    return complain(concat("'berth ", p.verb, "' requires at least ", p.least, p.least == 1 ? " argument" : " arguments"));
+    return complain(
+        concat("'berth ", p.verb, "' requires at least ", p.least, p.least == 1 ? " argument" : " arguments"));
   }
   if (rest.size() > p.most) {
     return complain(p.most == 0 ? concat("'berth ", p.verb, "' accepts no arguments")
-                                : concat("'berth ", p.verb, "' accepts at most ", p.most, p.most == 1 ? " argument" : " arguments"));
+                                : concat("'berth ", p.verb, "' accepts at most ", p.most,
+                                         p.most == 1 ? " argument" : " arguments"));
   }
   *p.operands = std::move(rest);
   return std::nullopt;

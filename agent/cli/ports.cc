@@ -2,11 +2,12 @@
 #include "agent/cli/ports.h"
 
 #include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
 #include <cerrno>
 #include <cstring>
-#include <netinet/in.h>
 #include <optional>
-#include <sys/socket.h>
 
 #include "runtime/base/fd.h"
 #include "runtime/base/strings.h"
@@ -73,11 +74,13 @@ Result<> bind_one(PublishedPort& port) {
     length = sizeof *in;
   }
   if (::bind(socket.get(), reinterpret_cast<sockaddr*>(&address), length) < 0) {
-    if (errno == EADDRINUSE) return fail(Code::kAlreadyExists, concat("port ", port.host, '/', port.protocol, " is already in use"));
+    if (errno == EADDRINUSE)
+      return fail(Code::kAlreadyExists, concat("port ", port.host, '/', port.protocol, " is already in use"));
     return fail_errno(concat("publish port ", port.host, '/', port.protocol, " on ", quote(port.host_ip)));
   }
   if (port.host == 0 && ::getsockname(socket.get(), reinterpret_cast<sockaddr*>(&address), &length) == 0) {
-    port.host = ntohs(v6 ? reinterpret_cast<sockaddr_in6*>(&address)->sin6_port : reinterpret_cast<sockaddr_in*>(&address)->sin_port);
+    port.host = ntohs(v6 ? reinterpret_cast<sockaddr_in6*>(&address)->sin6_port
+                         : reinterpret_cast<sockaddr_in*>(&address)->sin_port);
   }
   return {};
 }
@@ -85,13 +88,16 @@ Result<> bind_one(PublishedPort& port) {
 }  // namespace
 
 Result<std::vector<PublishedPort>> parse_published(std::string_view text) {
-  const auto bad = [&](std::string_view why) { return fail(Code::kInvalidArgument, concat("publish ", quote(text), ": ", why)); };
+  const auto bad = [&](std::string_view why) {
+    return fail(Code::kInvalidArgument, concat("publish ", quote(text), ": ", why));
+  };
   std::string_view rest = text;
   PublishedPort port;
   if (const size_t slash = rest.rfind('/'); slash != std::string_view::npos) {
     port.protocol = rest.substr(slash + 1);
     for (char& c : port.protocol) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
-    if (port.protocol != "tcp" && port.protocol != "udp" && port.protocol != "sctp") return bad("the protocol must be tcp, udp or sctp");
+    if (port.protocol != "tcp" && port.protocol != "udp" && port.protocol != "sctp")
+      return bad("the protocol must be tcp, udp or sctp");
     rest = rest.substr(0, slash);
   }
   if (!take_address(rest, port.host_ip)) return bad("the address is neither IPv4 nor [IPv6]");
@@ -149,7 +155,8 @@ Result<> check_and_choose(std::vector<PublishedPort>& ports) {
   for (size_t i = 0; i < ports.size(); ++i) {
     for (size_t j = 0; j < i; ++j) {
       if (conflicts(ports[i], ports[j])) {
-        return fail(Code::kAlreadyExists, concat("port ", ports[i].host, '/', ports[i].protocol, " is already in use: it is published twice"));
+        return fail(Code::kAlreadyExists, concat("port ", ports[i].host, '/', ports[i].protocol,
+                                                 " is already in use: it is published twice"));
       }
     }
     TRY(bind_one(ports[i]));

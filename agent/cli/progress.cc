@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/cli/progress.h"
 
-#include <algorithm>
 #include <unistd.h>
+
+#include <algorithm>
 
 #include "agent/cli/table.h"
 #include "agent/cli/units.h"
@@ -36,7 +37,8 @@ std::string familiar_reference(const std::string& normalized) {
 std::string progress_line(const std::string& digest, const std::string& state, int64_t done, int64_t total) {
   std::string line = concat(short_digest(digest), ": ", state);
   if (total <= 0) return line;
-  const auto filled = static_cast<size_t>(std::clamp<double>(static_cast<double>(done) / static_cast<double>(total), 0, 1) * kBarWidth);
+  const auto filled =
+      static_cast<size_t>(std::clamp<double>(static_cast<double>(done) / static_cast<double>(total), 0, 1) * kBarWidth);
   std::string bar(filled, '=');
   if (filled < kBarWidth) bar += '>';
   bar.resize(kBarWidth, ' ');
@@ -44,7 +46,11 @@ std::string progress_line(const std::string& digest, const std::string& state, i
 }
 
 PullDisplay::PullDisplay(FILE* out, const std::string& normalized, bool quiet)
-    : out_(out), reference_(normalized), style_(quiet ? Style::kQuiet : ::isatty(::fileno(out)) == 1 ? Style::kBars : Style::kLines) {}
+    : out_(out),
+      reference_(normalized),
+      style_(quiet                          ? Style::kQuiet
+             : ::isatty(::fileno(out)) == 1 ? Style::kBars
+                                            : Style::kLines) {}
 
 void PullDisplay::announce() {
   if (announced_ || style_ == Style::kQuiet) return;
@@ -78,17 +84,29 @@ void PullDisplay::on_progress(const rootfs::PullProgress& step) {
   entry.done = step.done;
   entry.total = step.total;
   switch (step.kind) {
-    case Kind::kLayerDownloading: entry.state = "Downloading"; break;
-    case Kind::kLayerDownloaded: entry.state = "Download complete"; entry.total = 0; break;
-    case Kind::kLayerUnpacking: entry.state = "Extracting"; break;
-    case Kind::kLayerExists: entry.state = "Already exists"; entry.total = 0; entry.finished = true; break;
+    case Kind::kLayerDownloading:
+      entry.state = "Downloading";
+      break;
+    case Kind::kLayerDownloaded:
+      entry.state = "Download complete";
+      entry.total = 0;
+      break;
+    case Kind::kLayerUnpacking:
+      entry.state = "Extracting";
+      break;
+    case Kind::kLayerExists:
+      entry.state = "Already exists";
+      entry.total = 0;
+      entry.finished = true;
+      break;
     case Kind::kLayerDone:
       if (!was_finished) entry.state = "Pull complete";
       entry.total = 0;
       entry.finished = true;
       break;
     case Kind::kResolving:
-    case Kind::kDone: break;
+    case Kind::kDone:
+      break;
   }
   if (style_ == Style::kBars) {
     redraw(entry.state != before);
@@ -104,7 +122,8 @@ void PullDisplay::redraw(bool force) {
   last_redraw_ = now;
   std::string text;
   if (drawn_ > 0) text = concat("\x1b[", drawn_, "A");
-  for (const Layer& entry : layers_) text += concat("\r\x1b[K", progress_line(entry.digest, entry.state, entry.done, entry.total), "\n");
+  for (const Layer& entry : layers_)
+    text += concat("\r\x1b[K", progress_line(entry.digest, entry.state, entry.done, entry.total), "\n");
   drawn_ = layers_.size();
   std::fputs(text.c_str(), out_);
   std::fflush(out_);
@@ -116,7 +135,8 @@ void PullDisplay::finish(const rootfs::Image& image, bool was_known) {
   announce();
   if (style_ == Style::kBars) redraw(true);
   std::fprintf(out_, "Digest: %s\nStatus: %s %s\n", image.manifest_digest.c_str(),
-               was_known ? "Image is up to date for" : "Downloaded newer image for", printable(familiar_reference(reference_)).c_str());
+               was_known ? "Image is up to date for" : "Downloaded newer image for",
+               printable(familiar_reference(reference_)).c_str());
   std::fflush(out_);
 }
 

@@ -42,7 +42,7 @@ class PullDisplay {
   Style style_;
   bool announced_ = false;
   std::vector<Layer> layers_;
-  size_t drawn_ = 0;            // lines on the screen that belong to the bars
+  size_t drawn_ = 0;  // lines on the screen that belong to the bars
   long long last_redraw_ = 0;
 };
 

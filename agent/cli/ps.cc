@@ -32,15 +32,22 @@ bool matches(const v1::ContainerStatus& status, const Filters& filters) {
     for (const auto& [name, value] : filters.all) {
       if (name != key) continue;
       asked = true;
-      if (key == "name") found |= status.metadata().name().find(value) != std::string::npos;
-      else if (key == "status") found |= state_name(status.state()) == value;
-      else if (key == "id") found |= status.id().starts_with(value);
-      else if (key == "exited") found |= status.state() == v1::CONTAINER_EXITED && std::to_string(status.exit_code()) == value;
-      else found |= annotation(status.annotations(), kImageAnnotation) == value;
+      if (key == "name")
+        found |= status.metadata().name().find(value) != std::string::npos;
+      else if (key == "status")
+        found |= state_name(status.state()) == value;
+      else if (key == "id")
+        found |= status.id().starts_with(value);
+      else if (key == "exited")
+        found |= status.state() == v1::CONTAINER_EXITED && std::to_string(status.exit_code()) == value;
+      else
+        found |= annotation(status.annotations(), kImageAnnotation) == value;
     }
     if (asked && !found) return false;
   }
-  return std::all_of(filters.all.begin(), filters.all.end(), [&](const auto& filter) { return filter.first != "label" || matches_label(status.labels(), filter.second); });
+  return std::all_of(filters.all.begin(), filters.all.end(), [&](const auto& filter) {
+    return filter.first != "label" || matches_label(status.labels(), filter.second);
+  });
 }
 
 Result<Filters> parse_filters(const std::vector<std::string>& typed) {
@@ -48,11 +55,14 @@ Result<Filters> parse_filters(const std::vector<std::string>& typed) {
   for (const std::string& text : typed) {
     auto pair = parse_label(text);
     static constexpr std::string_view kKnown[] = {"name", "status", "label", "id", "ancestor", "exited"};
-    if (std::find(std::begin(kKnown), std::end(kKnown), pair.first) == std::end(kKnown) || text.find('=') == std::string::npos) {
-      return fail(Code::kInvalidArgument, concat("invalid filter ", quote(text), ": expected name=, status=, label=, id=, ancestor= or exited="));
+    if (std::find(std::begin(kKnown), std::end(kKnown), pair.first) == std::end(kKnown) ||
+        text.find('=') == std::string::npos) {
+      return fail(Code::kInvalidArgument, concat("invalid filter ", quote(text),
+                                                 ": expected name=, status=, label=, id=, ancestor= or exited="));
     }
     if (pair.first == "status" && pair.second != "created" && pair.second != "running" && pair.second != "exited") {
-      return fail(Code::kInvalidArgument, concat("invalid filter ", quote(text), ": the status is created, running or exited"));
+      return fail(Code::kInvalidArgument,
+                  concat("invalid filter ", quote(text), ": the status is created, running or exited"));
     }
     filters.all.push_back(std::move(pair));
   }
@@ -107,14 +117,17 @@ int ps_command(Context& context, Args args) {
   flags.list("-f,--filter", typed_filters, "name=, status=, label=, id=, ancestor=, exited=");
   flags.operands(none, 0, 0);
   if (const auto status = flags.parse(std::move(args))) return *status;
-  if (format != "table" && format != "json") return report(concat("format ", quote(format), ": expected table or json"), kUsageStatus);
+  if (format != "table" && format != "json")
+    return report(concat("format ", quote(format), ": expected table or json"), kUsageStatus);
   const auto filters = parse_filters(typed_filters);
   if (!filters) return report(filters.error().message(), kUsageStatus);
   auto engine = context.records();
   if (!engine) return report(engine.error().message());
   const auto listed = (*engine)->list_containers({});
   if (!listed) return report(listed.error().message());
-  const bool by_state = std::any_of(filters->all.begin(), filters->all.end(), [](const auto& filter) { return filter.first == "status" || filter.first == "exited"; });
+  const bool by_state = std::any_of(filters->all.begin(), filters->all.end(), [](const auto& filter) {
+    return filter.first == "status" || filter.first == "exited";
+  });
   std::vector<v1::ContainerStatus> rows;
   for (const v1::Container& container : listed->containers()) {
     if (!all && !latest && !by_state && container.state() != v1::CONTAINER_RUNNING) continue;
@@ -134,8 +147,10 @@ int ps_command(Context& context, Args args) {
       print_json(row, now);
     } else {
       const std::string command = printable(command_column(row));
-      table.add({id, annotation(row.annotations(), kImageAnnotation), concat('"', whole ? command : shortened(command, 20), '"'),
-                 concat(human_duration(now - row.created_at()), " ago"), status_text(row, now), ports_column(row), row.metadata().name()});
+      table.add({id, annotation(row.annotations(), kImageAnnotation),
+                 concat('"', whole ? command : shortened(command, 20), '"'),
+                 concat(human_duration(now - row.created_at()), " ago"), status_text(row, now), ports_column(row),
+                 row.metadata().name()});
     }
   }
   if (!quiet && format == "table") std::fputs(table.text().c_str(), stdout);

@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/cli/pump.h"
 
-#include <cerrno>
-#include <csignal>
 #include <fcntl.h>
-#include <optional>
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <termios.h>
-#include <thread>
 #include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+#include <optional>
+#include <thread>
 
 #include "runtime/base/log.h"
 #include "runtime/base/strings.h"
@@ -54,7 +55,8 @@ struct Output {
 
 class Pump {
  public:
-  Pump(pods::ExecSession& session, const PumpOptions& options, const SignalPipe& signals, const std::function<void(int)>& on_signal)
+  Pump(pods::ExecSession& session, const PumpOptions& options, const SignalPipe& signals,
+       const std::function<void(int)>& on_signal)
       : session_(session), options_(options), signals_(signals), on_signal_(on_signal) {
     pods::Streams& streams = session.streams();
     if (streams.terminal) {
@@ -125,15 +127,18 @@ class Pump {
     unsigned char numbers[32];
     const ssize_t got = ::read(signals_.fd(), numbers, sizeof numbers);
     for (ssize_t i = 0; i < got; ++i) {
-      if (numbers[i] == SIGWINCH && options_.terminal) resize();
-      else if (numbers[i] != SIGWINCH && numbers[i] != SIGCONT) on_signal_(numbers[i]);
+      if (numbers[i] == SIGWINCH && options_.terminal)
+        resize();
+      else if (numbers[i] != SIGWINCH && numbers[i] != SIGCONT)
+        on_signal_(numbers[i]);
     }
   }
 
   void resize() {
     winsize size{};
     if (!options_.terminal || ::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) < 0 || size.ws_col == 0) return;
-    if (auto resized = session_.resize(size.ws_col, size.ws_row); !resized) log_debug("resize", {{"error", resized.error().message()}});
+    if (auto resized = session_.resize(size.ws_col, size.ws_row); !resized)
+      log_debug("resize", {{"error", resized.error().message()}});
   }
 
   void take_stdin() {

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // run, create: one pod with one container.
-#include <cstdio>
 #include <fcntl.h>
 #include <sys/file.h>
 #include <unistd.h>
+
+#include <cstdio>
 
 #include "agent/cli/containers.h"
 #include "agent/cli/fetch.h"
@@ -39,21 +40,26 @@ bool same_port(const std::vector<PublishedPort>& wanted, const std::vector<Publi
   return false;
 }
 
-// Published ports are rules of the packet filter, which bind(2) cannot see: the records tell. A container that has ended
-// still holds its pod's rules until the pod is stopped, which is done here when somebody wants the port.
+// Published ports are rules of the packet filter, which bind(2) cannot see: the records tell. A container that has
+// ended still holds its pod's rules until the pod is stopped, which is done here when somebody wants the port.
 Result<> check_others(pods::Engine& engine, const RunOptions& options) {
   TRY_ASSIGN(const auto others, engine.list_containers({}));
   for (const v1::Container& other : others.containers()) {
     if (!options.name.empty() && other.metadata().name() == options.name) {
-      return fail(Code::kAlreadyExists, concat("Conflict. The container name ", quote("/" + options.name), " is already in use by container ", quote(other.id()),
-                                               ". You have to remove (or rename) that container to be able to reuse that name."));
+      return fail(
+          Code::kAlreadyExists,
+          concat("Conflict. The container name ", quote("/" + options.name), " is already in use by container ",
+                 quote(other.id()), ". You have to remove (or rename) that container to be able to reuse that name."));
     }
     PublishedPort port;
-    if (options.ports.empty() || !same_port(options.ports, published_from_text(annotation(other.annotations(), kPortsAnnotation)), port)) continue;
+    if (options.ports.empty() ||
+        !same_port(options.ports, published_from_text(annotation(other.annotations(), kPortsAnnotation)), port))
+      continue;
     if (other.state() == v1::CONTAINER_EXITED) {
       TRY(engine.stop_pod_sandbox(other.pod_sandbox_id()));
     } else {
-      return fail(Code::kAlreadyExists, concat("port ", port.host, '/', port.protocol, " is already in use by container ", quote(other.metadata().name())));
+      return fail(Code::kAlreadyExists, concat("port ", port.host, '/', port.protocol,
+                                               " is already in use by container ", quote(other.metadata().name())));
     }
   }
   return {};
@@ -73,7 +79,8 @@ Result<std::string> make_container(Context& context, RunOptions& options) {
   if (options.network == "none") TRY(context.use_no_network());
   TRY_ASSIGN(pods::Engine* const engine, context.engine());
   TRY(check_others(*engine, options));
-  TRY_ASSIGN(const rootfs::Image image, obtain_image(context, options.image, options.pull, options.platform, options.quiet));
+  TRY_ASSIGN(const rootfs::Image image,
+             obtain_image(context, options.image, options.pull, options.platform, options.quiet));
   TRY_ASSIGN(const Fd lock, lock_names(context.globals()));
   TRY(check_others(*engine, options));
   TRY(check_and_choose(options.ports));
@@ -86,7 +93,8 @@ Result<std::string> make_container(Context& context, RunOptions& options) {
   v1::CreateContainerRequest create;
   TRY_ASSIGN(*create.mutable_config(), container_config(options, image, uid, context.globals()));
   *create.mutable_sandbox_config() = pod.config();
-  if (create.config().command_size() + create.config().args_size() == 0 && image.config.entrypoint.empty() && image.config.cmd.empty()) {
+  if (create.config().command_size() + create.config().args_size() == 0 && image.config.entrypoint.empty() &&
+      image.config.cmd.empty()) {
     return fail(Code::kInvalidArgument, "no command specified");
   }
   UndoStack undo;
@@ -118,12 +126,14 @@ int run_detached(Context& context, const std::string& id, const RunOptions& opti
   if (!engine) return report(engine.error().message(), kUsageStatus);
   if (auto started = (*engine)->start_container(id); !started) {
     const int status = report(started.error().message(), start_failure_status(started.error()));
-    const auto cleaned = options.remove ? remove_completely(context, id, true) : stop_completely(context, id, std::chrono::seconds(0));
+    const auto cleaned =
+        options.remove ? remove_completely(context, id, true) : stop_completely(context, id, std::chrono::seconds(0));
     if (!cleaned) report(cleaned.error().message());
     return status;
   }
   if (options.remove) {
-    if (auto spawned = spawn_reaper(id); !spawned) report(concat("the container will not be removed when it ends: ", spawned.error().message()));
+    if (auto spawned = spawn_reaper(id); !spawned)
+      report(concat("the container will not be removed when it ends: ", spawned.error().message()));
   }
   std::printf("%s\n", id.c_str());
   return 0;
@@ -134,7 +144,8 @@ int run_detached(Context& context, const std::string& id, const RunOptions& opti
 int run_command(Context& context, Args args) {
   RunOptions options;
   if (const auto status = parse_run_options("run", std::move(args), options)) return *status;
-  if (options.terminal && options.interactive && !options.detach && ::isatty(STDIN_FILENO) != 1) return report("the input device is not a TTY");
+  if (options.terminal && options.interactive && !options.detach && ::isatty(STDIN_FILENO) != 1)
+    return report("the input device is not a TTY");
   // Caught from here on: a signal while the pod is being made must not leave half of it.
   auto signals = SignalPipe::open();
   if (!signals) return report(signals.error().message(), kUsageStatus);

@@ -50,12 +50,15 @@ void fill_security(v1::LinuxContainerSecurityContext& security, const RunOptions
   for (const auto& name : options.cap_drop) security.mutable_capabilities()->add_drop_capabilities(name);
   for (const auto& group : options.groups) security.add_supplemental_groups(*parse_uint32(group));
   if (options.user) {
-    if (options.user->uid) security.mutable_run_as_user()->set_value(*options.user->uid);
-    else security.set_run_as_username(options.user->name);
+    if (options.user->uid)
+      security.mutable_run_as_user()->set_value(*options.user->uid);
+    else
+      security.set_run_as_username(options.user->name);
     if (options.user->gid) security.mutable_run_as_group()->set_value(*options.user->gid);
   }
   const bool unconfined = options.privileged || options.seccomp_unconfined;
-  security.mutable_seccomp()->set_profile_type(unconfined ? v1::SecurityProfile::Unconfined : v1::SecurityProfile::RuntimeDefault);
+  security.mutable_seccomp()->set_profile_type(unconfined ? v1::SecurityProfile::Unconfined
+                                                          : v1::SecurityProfile::RuntimeDefault);
   if (!options.privileged) add_default_path_masks(security);
 }
 
@@ -71,7 +74,8 @@ void fill_resources(v1::LinuxContainerResources& resources, const RunOptions& op
   if (options.pids_limit > 0) (*resources.mutable_unified())["pids.max"] = std::to_string(options.pids_limit);
 }
 
-Result<> fill_mounts(v1::ContainerConfig& config, const RunOptions& options, const std::string& root, const std::string& scratch) {
+Result<> fill_mounts(v1::ContainerConfig& config, const RunOptions& options, const std::string& root,
+                     const std::string& scratch) {
   for (size_t i = 0; i < options.volumes.size(); ++i) {
     const Volume& volume = options.volumes[i];
     TRY_ASSIGN(const std::string source, prepare_volume(volume, root, scratch, i));
@@ -86,7 +90,8 @@ Result<> fill_mounts(v1::ContainerConfig& config, const RunOptions& options, con
   return {};
 }
 
-void fill_annotations(google::protobuf::Map<std::string, std::string>& notes, const RunOptions& options, const rootfs::Image& image, const std::string& scratch) {
+void fill_annotations(google::protobuf::Map<std::string, std::string>& notes, const RunOptions& options,
+                      const rootfs::Image& image, const std::string& scratch) {
   const auto flag = [](bool on) { return on ? "true" : "false"; };
   notes[kImageAnnotation] = options.image;
   notes[kCommandAnnotation] = json_words(whole_command(options, image));
@@ -108,20 +113,23 @@ void fill_annotations(google::protobuf::Map<std::string, std::string>& notes, co
 }  // namespace
 
 void add_default_path_masks(v1::LinuxContainerSecurityContext& security) {
-  for (const char* path : {"/proc/asound", "/proc/acpi", "/proc/interrupts", "/proc/kcore", "/proc/keys", "/proc/latency_stats", "/proc/timer_list",
-                           "/proc/timer_stats", "/proc/sched_debug", "/proc/scsi", "/sys/firmware", "/sys/devices/virtual/powercap"}) {
+  for (const char* path : {"/proc/asound", "/proc/acpi", "/proc/interrupts", "/proc/kcore", "/proc/keys",
+                           "/proc/latency_stats", "/proc/timer_list", "/proc/timer_stats", "/proc/sched_debug",
+                           "/proc/scsi", "/sys/firmware", "/sys/devices/virtual/powercap"}) {
     security.add_masked_paths(path);
   }
-  for (const char* path : {"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"}) security.add_readonly_paths(path);
+  for (const char* path : {"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"})
+    security.add_readonly_paths(path);
 }
 
 v1::Signal cri_signal(int number) {
   static constexpr v1::Signal kByNumber[] = {
-      v1::SIGNAL_RUNTIME_DEFAULT, v1::SIGNAL_SIGHUP,  v1::SIGNAL_SIGINT,  v1::SIGNAL_SIGQUIT, v1::SIGNAL_SIGILL,   v1::SIGNAL_SIGTRAP,
-      v1::SIGNAL_SIGABRT,         v1::SIGNAL_SIGBUS,  v1::SIGNAL_SIGFPE,  v1::SIGNAL_SIGKILL, v1::SIGNAL_SIGUSR1,  v1::SIGNAL_SIGSEGV,
-      v1::SIGNAL_SIGUSR2,         v1::SIGNAL_SIGPIPE, v1::SIGNAL_SIGALRM, v1::SIGNAL_SIGTERM, v1::SIGNAL_SIGSTKFLT, v1::SIGNAL_SIGCHLD,
-      v1::SIGNAL_SIGCONT,         v1::SIGNAL_SIGSTOP, v1::SIGNAL_SIGTSTP, v1::SIGNAL_SIGTTIN, v1::SIGNAL_SIGTTOU,  v1::SIGNAL_SIGURG,
-      v1::SIGNAL_SIGXCPU,         v1::SIGNAL_SIGXFSZ, v1::SIGNAL_SIGVTALRM, v1::SIGNAL_SIGPROF, v1::SIGNAL_SIGWINCH, v1::SIGNAL_SIGIO,
+      v1::SIGNAL_RUNTIME_DEFAULT, v1::SIGNAL_SIGHUP,    v1::SIGNAL_SIGINT,  v1::SIGNAL_SIGQUIT,  v1::SIGNAL_SIGILL,
+      v1::SIGNAL_SIGTRAP,         v1::SIGNAL_SIGABRT,   v1::SIGNAL_SIGBUS,  v1::SIGNAL_SIGFPE,   v1::SIGNAL_SIGKILL,
+      v1::SIGNAL_SIGUSR1,         v1::SIGNAL_SIGSEGV,   v1::SIGNAL_SIGUSR2, v1::SIGNAL_SIGPIPE,  v1::SIGNAL_SIGALRM,
+      v1::SIGNAL_SIGTERM,         v1::SIGNAL_SIGSTKFLT, v1::SIGNAL_SIGCHLD, v1::SIGNAL_SIGCONT,  v1::SIGNAL_SIGSTOP,
+      v1::SIGNAL_SIGTSTP,         v1::SIGNAL_SIGTTIN,   v1::SIGNAL_SIGTTOU, v1::SIGNAL_SIGURG,   v1::SIGNAL_SIGXCPU,
+      v1::SIGNAL_SIGXFSZ,         v1::SIGNAL_SIGVTALRM, v1::SIGNAL_SIGPROF, v1::SIGNAL_SIGWINCH, v1::SIGNAL_SIGIO,
       v1::SIGNAL_SIGPWR,          v1::SIGNAL_SIGSYS};
   if (number > 0 && number < static_cast<int>(std::size(kByNumber))) return kByNumber[number];
   // RTMIN (34) … RTMIN+15, RTMAX-14 … RTMAX (64) stand in this order in the enumeration.
@@ -154,7 +162,8 @@ v1::PodSandboxConfig sandbox_config(const RunOptions& options, const std::string
   return config;
 }
 
-Result<v1::ContainerConfig> container_config(const RunOptions& options, const rootfs::Image& image, const std::string& uid, const Globals& globals) {
+Result<v1::ContainerConfig> container_config(const RunOptions& options, const rootfs::Image& image,
+                                             const std::string& uid, const Globals& globals) {
   v1::ContainerConfig config;
   config.mutable_metadata()->set_name(options.name);
   config.mutable_image()->set_image(image.id);

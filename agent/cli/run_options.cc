@@ -16,8 +16,10 @@ constexpr int64_t kLeastMemory = 6 << 20;  // docker's minimum: below it runtime
 
 // The flags as they were typed, before anything is checked.
 struct Typed {
-  std::vector<std::string> publish, env, env_file, volume, mount, tmpfs, label, cap_add, cap_drop, group_add, dns, dns_search, dns_option, sysctl, security_opt;
-  std::string workdir, user, name, memory, cpus, cpu_shares, cpuset, hostname, network = "bridge", net, pull = "missing", stop_signal, stop_timeout, pids_limit, restart = "no", platform;
+  std::vector<std::string> publish, env, env_file, volume, mount, tmpfs, label, cap_add, cap_drop, group_add, dns,
+      dns_search, dns_option, sysctl, security_opt;
+  std::string workdir, user, name, memory, cpus, cpu_shares, cpuset, hostname,
+      network = "bridge", net, pull = "missing", stop_signal, stop_timeout, pids_limit, restart = "no", platform;
   std::optional<std::string> entrypoint;
   std::vector<std::string> operands;
 };
@@ -76,7 +78,9 @@ Result<> fill_resources(const Typed& typed, RunOptions& options) {
   const auto number = [](const std::string& text, const char* flag, int64_t& value) -> Result<> {
     if (text.empty()) return {};
     const auto parsed = parse_int64(text);
-    if (!parsed) return fail(Code::kInvalidArgument, concat("invalid argument ", quote(text), " for ", flag, ": expected a number"));
+    if (!parsed)
+      return fail(Code::kInvalidArgument,
+                  concat("invalid argument ", quote(text), " for ", flag, ": expected a number"));
     value = *parsed;
     return {};
   };
@@ -139,18 +143,23 @@ Result<> fill_security(const Typed& typed, RunOptions& options) {
     }
   }
   for (const std::string& text : typed.security_opt) {
-    if (text == "seccomp=unconfined" || text == "seccomp:unconfined") options.seccomp_unconfined = true;
-    else if (text == "no-new-privileges" || text == "no-new-privileges:true" || text == "no-new-privileges=true") options.no_new_privileges = true;
-    else return fail(Code::kInvalidArgument, concat("security option ", quote(text), " is not supported"));
+    if (text == "seccomp=unconfined" || text == "seccomp:unconfined")
+      options.seccomp_unconfined = true;
+    else if (text == "no-new-privileges" || text == "no-new-privileges:true" || text == "no-new-privileges=true")
+      options.no_new_privileges = true;
+    else
+      return fail(Code::kInvalidArgument, concat("security option ", quote(text), " is not supported"));
   }
   for (const std::string& text : typed.sysctl) {
     const auto pair = parse_label(text);
-    if (pair.first.empty() || text.find('=') == std::string::npos) return fail(Code::kInvalidArgument, concat("sysctl ", quote(text), ": expected name=value"));
+    if (pair.first.empty() || text.find('=') == std::string::npos)
+      return fail(Code::kInvalidArgument, concat("sysctl ", quote(text), ": expected name=value"));
     options.sysctls.push_back(pair);
   }
   options.groups = typed.group_add;
   for (const std::string& group : options.groups) {
-    if (!parse_uint32(group)) return fail(Code::kInvalidArgument, concat("group ", quote(group), ": only numbers are supported"));
+    if (!parse_uint32(group))
+      return fail(Code::kInvalidArgument, concat("group ", quote(group), ": only numbers are supported"));
   }
   return {};
 }
@@ -163,7 +172,8 @@ Result<> fill(const Typed& typed, RunOptions& options) {
   options.entrypoint = typed.entrypoint;
   options.working_dir = typed.workdir;
   if (!options.working_dir.empty() && !options.working_dir.starts_with('/')) {
-    return fail(Code::kInvalidArgument, concat("the working directory ", quote(options.working_dir), " is invalid, it needs to be an absolute path"));
+    return fail(Code::kInvalidArgument, concat("the working directory ", quote(options.working_dir),
+                                               " is invalid, it needs to be an absolute path"));
   }
   options.hostname = typed.hostname;
   options.network = typed.net.empty() ? typed.network : typed.net;
@@ -171,7 +181,9 @@ Result<> fill(const Typed& typed, RunOptions& options) {
   if (options.network != "bridge" && options.network != "host" && options.network != "none") {
     return fail(Code::kInvalidArgument, concat("network ", quote(options.network), ": expected bridge, host or none"));
   }
-  if (typed.restart != "no") return fail(Code::kInvalidArgument, concat("restart policy ", quote(typed.restart), " is not supported: no daemon watches over containers of berth run"));
+  if (typed.restart != "no")
+    return fail(Code::kInvalidArgument, concat("restart policy ", quote(typed.restart),
+                                               " is not supported: no daemon watches over containers of berth run"));
   options.pull = typed.pull;
   TRY(check_pull_policy(options.pull));
   options.platform = typed.platform;
@@ -190,7 +202,9 @@ Result<> fill(const Typed& typed, RunOptions& options) {
 }  // namespace
 
 std::optional<int> parse_run_options(const std::string& verb, std::vector<std::string> args, RunOptions& options) {
-  Flags flags(verb, "[OPTIONS] IMAGE [COMMAND] [ARG...]", verb == "run" ? "Makes a container from an image and runs it." : "Makes a container from an image without starting it.");
+  Flags flags(verb, "[OPTIONS] IMAGE [COMMAND] [ARG...]",
+              verb == "run" ? "Makes a container from an image and runs it."
+                            : "Makes a container from an image without starting it.");
   Typed typed;
   declare(flags, typed, options);
   flags.operands_end_flags(typed.operands, 1);

@@ -24,19 +24,19 @@ struct RunOptions {
   bool quiet = false;
   std::string name;
   std::string image;
-  std::vector<std::string> words;               // what follows the image
+  std::vector<std::string> words;  // what follows the image
   std::optional<std::string> entrypoint;
   std::string working_dir;
   std::string hostname;
   std::string network = "bridge";
   std::string pull = "missing";
   std::string platform;
-  int64_t memory = 0;                           // bytes, 0: no limit
-  int64_t cpu_quota = 0;                        // µs of every 100000
+  int64_t memory = 0;     // bytes, 0: no limit
+  int64_t cpu_quota = 0;  // µs of every 100000
   int64_t cpu_shares = 0;
   std::string cpuset_cpus;
   int64_t pids_limit = 0;
-  int64_t stop_timeout = 10;                    // seconds
+  int64_t stop_timeout = 10;  // seconds
   int stop_signal = 0;
   EnvList env;
   std::optional<UserText> user;
@@ -58,7 +58,8 @@ std::optional<int> parse_run_options(const std::string& verb, std::vector<std::s
 // `uid` names the run: pod uid, directory of its logs and of its anonymous volumes.
 v1::PodSandboxConfig sandbox_config(const RunOptions& options, const std::string& uid, const Globals& globals);
 // Creates the host directories of volumes.
-Result<v1::ContainerConfig> container_config(const RunOptions& options, const rootfs::Image& image, const std::string& uid, const Globals& globals);
+Result<v1::ContainerConfig> container_config(const RunOptions& options, const rootfs::Image& image,
+                                             const std::string& uid, const Globals& globals);
 
 // The paths that docker hides from containers and makes read-only.
 void add_default_path_masks(v1::LinuxContainerSecurityContext& security);

@@ -7,8 +7,8 @@
 
 namespace berth::cli {
 
-// While it lives, TERM, INT, QUIT, HUP, USR1, USR2, WINCH and CONT are caught and each arrives as one byte (its number) on
-// fd(). Handlers, not a mask: spawned processes and threads inherit nothing. At most one at a time in a process.
+// While it lives, TERM, INT, QUIT, HUP, USR1, USR2, WINCH and CONT are caught and each arrives as one byte (its number)
+// on fd(). Handlers, not a mask: spawned processes and threads inherit nothing. At most one at a time in a process.
 class SignalPipe {
  public:
   static Result<SignalPipe> open();

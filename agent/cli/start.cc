@@ -33,20 +33,23 @@ int start_attached(Context& context, const std::string& operand, bool interactiv
 }  // namespace
 
 int start_command(Context& context, Args args) {
-  Flags flags("start", "[OPTIONS] CONTAINER [CONTAINER...]", "Starts containers that were created and have not run yet.");
+  Flags flags("start", "[OPTIONS] CONTAINER [CONTAINER...]",
+              "Starts containers that were created and have not run yet.");
   bool attach = false, interactive = false;
   std::vector<std::string> operands;
   flags.flag("-a,--attach", attach, "stay with it, as run does");
   flags.flag("-i,--interactive", interactive, "keep standard input open");
   flags.operands(operands, 1);
   if (const auto status = flags.parse(std::move(args))) return *status;
-  if ((attach || interactive) && operands.size() > 1) return report("you cannot start and attach multiple containers at once");
+  if ((attach || interactive) && operands.size() > 1)
+    return report("you cannot start and attach multiple containers at once");
   if (attach || interactive) return start_attached(context, operands.front(), interactive);
   return for_each_container(context, operands, false, [](pods::Engine& engine, const std::string& id) -> Result<> {
     TRY_ASSIGN(const auto reply, engine.container_status(id, false));
     if (reply.status().state() == v1::CONTAINER_RUNNING) return {};
     if (reply.status().state() == v1::CONTAINER_EXITED) {
-      return fail(Code::kFailedPrecondition, concat("container ", quote(reply.status().metadata().name()), " has ended and cannot be started again: use berth run"));
+      return fail(Code::kFailedPrecondition, concat("container ", quote(reply.status().metadata().name()),
+                                                    " has ended and cannot be started again: use berth run"));
     }
     return engine.start_container(id);
   });

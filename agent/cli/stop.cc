@@ -31,7 +31,8 @@ int stop_command(Context& context, Args args) {
   std::optional<int64_t> seconds;
   if (time) {
     seconds = parse_int64(*time);
-    if (!seconds || *seconds < 0 || *seconds > 86400) return report(concat("invalid argument ", quote(*time), " for -t, --time: expected seconds"), kUsageStatus);
+    if (!seconds || *seconds < 0 || *seconds > 86400)
+      return report(concat("invalid argument ", quote(*time), " for -t, --time: expected seconds"), kUsageStatus);
   }
   return for_each_container(context, operands, false, [&](pods::Engine& engine, const std::string& id) -> Result<> {
     TRY_ASSIGN(const int64_t grace, grace_of(engine, id, seconds));
@@ -51,7 +52,8 @@ int kill_command(Context& context, Args args) {
   return for_each_container(context, operands, false, [&](pods::Engine& engine, const std::string& id) -> Result<> {
     TRY_ASSIGN(const auto reply, engine.container_status(id, false));
     if (reply.status().state() != v1::CONTAINER_RUNNING) {
-      return fail(Code::kFailedPrecondition, concat("cannot kill container: ", reply.status().metadata().name(), ": container ", id, " is not running"));
+      return fail(Code::kFailedPrecondition, concat("cannot kill container: ", reply.status().metadata().name(),
+                                                    ": container ", id, " is not running"));
     }
     return engine.kill_container(id, *number);
   });
@@ -65,7 +67,9 @@ int rm_command(Context& context, Args args) {
   flags.flag("-v,--volumes", volumes, "anonymous volumes too (always done)");
   flags.operands(operands, 1);
   if (const auto status = flags.parse(std::move(args))) return *status;
-  return for_each_container(context, operands, false, [&](pods::Engine&, const std::string& id) { return remove_completely(context, id, force); });
+  return for_each_container(context, operands, false, [&](pods::Engine&, const std::string& id) {
+    return remove_completely(context, id, force);
+  });
 }
 
 }  // namespace berth::cli

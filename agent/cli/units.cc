@@ -19,9 +19,12 @@ std::optional<double> take_decimal(std::string_view& text) {
   size_t i = 0;
   bool digits = false, point = false;
   for (; i < text.size(); ++i) {
-    if (text[i] >= '0' && text[i] <= '9') digits = true;
-    else if (text[i] == '.' && !point) point = true;
-    else break;
+    if (text[i] >= '0' && text[i] <= '9')
+      digits = true;
+    else if (text[i] == '.' && !point)
+      point = true;
+    else
+      break;
   }
   if (!digits || i > 30) return std::nullopt;
   const double value = std::strtod(std::string(text.substr(0, i)).c_str(), nullptr);
@@ -70,17 +73,27 @@ std::string human_size(int64_t bytes) {
 Result<int64_t> parse_memory(std::string_view text) {
   std::string_view rest = text;
   const auto value = take_decimal(rest);
-  const auto bad = [&] { return fail(Code::kInvalidArgument, concat("memory size ", quote(text), ": expected a number with b, k, m, g or t")); };
+  const auto bad = [&] {
+    return fail(Code::kInvalidArgument,
+                concat("memory size ", quote(text), ": expected a number with b, k, m, g or t"));
+  };
   if (!value) return bad();
   std::string unit = lower(trim(rest));
-  if (unit.ends_with("ib")) unit.resize(unit.size() - 2);
-  else if (unit.size() == 2 && unit[1] == 'b') unit.resize(1);
+  if (unit.ends_with("ib"))
+    unit.resize(unit.size() - 2);
+  else if (unit.size() == 2 && unit[1] == 'b')
+    unit.resize(1);
   double factor = 1;
-  if (unit == "k") factor = 1024.0;
-  else if (unit == "m") factor = 1024.0 * 1024;
-  else if (unit == "g") factor = 1024.0 * 1024 * 1024;
-  else if (unit == "t") factor = 1024.0 * 1024 * 1024 * 1024;
-  else if (!unit.empty() && unit != "b") return bad();
+  if (unit == "k")
+    factor = 1024.0;
+  else if (unit == "m")
+    factor = 1024.0 * 1024;
+  else if (unit == "g")
+    factor = 1024.0 * 1024 * 1024;
+  else if (unit == "t")
+    factor = 1024.0 * 1024 * 1024 * 1024;
+  else if (!unit.empty() && unit != "b")
+    return bad();
   const double bytes = *value * factor;
   if (bytes > 9e18) return bad();
   return static_cast<int64_t>(bytes);
@@ -99,20 +112,29 @@ Result<int64_t> parse_cpus(std::string_view text) {
 Result<long long> parse_duration(std::string_view text) {
   std::string_view rest = text;
   double total = 0;
-  const auto bad = [&] { return fail(Code::kInvalidArgument, concat("duration ", quote(text), ": expected a form such as 90s or 1h30m")); };
+  const auto bad = [&] {
+    return fail(Code::kInvalidArgument, concat("duration ", quote(text), ": expected a form such as 90s or 1h30m"));
+  };
   if (rest.empty()) return bad();
   while (!rest.empty()) {
     const auto value = take_decimal(rest);
     if (!value) return bad();
     double factor = 0;
     size_t length = 1;
-    if (rest.starts_with("ms")) factor = 1e6, length = 2;
-    else if (rest.starts_with("us")) factor = 1e3, length = 2;
-    else if (rest.starts_with("ns")) factor = 1, length = 2;
-    else if (rest.starts_with("h")) factor = 3600e9;
-    else if (rest.starts_with("m")) factor = 60e9;
-    else if (rest.starts_with("s")) factor = 1e9;
-    else return bad();
+    if (rest.starts_with("ms"))
+      factor = 1e6, length = 2;
+    else if (rest.starts_with("us"))
+      factor = 1e3, length = 2;
+    else if (rest.starts_with("ns"))
+      factor = 1, length = 2;
+    else if (rest.starts_with("h"))
+      factor = 3600e9;
+    else if (rest.starts_with("m"))
+      factor = 60e9;
+    else if (rest.starts_with("s"))
+      factor = 1e9;
+    else
+      return bad();
     rest.remove_prefix(length);
     total += *value * factor;
   }
@@ -137,7 +159,8 @@ Result<long long> parse_rfc3339(std::string_view text) {
   } else {
     int hours = 0, minutes = 0, used = 0;
     char sign = 0;
-    if (std::sscanf(rest, "%c%2d:%2d%n", &sign, &hours, &minutes, &used) != 3 || (sign != '+' && sign != '-')) return bad();
+    if (std::sscanf(rest, "%c%2d:%2d%n", &sign, &hours, &minutes, &used) != 3 || (sign != '+' && sign != '-'))
+      return bad();
     offset = (hours * 3600LL + minutes * 60LL) * (sign == '+' ? 1 : -1);
     rest += used;
   }
@@ -146,7 +169,8 @@ Result<long long> parse_rfc3339(std::string_view text) {
 }
 
 Result<long long> parse_point_in_time(std::string_view text, long long now_nanos) {
-  if (const auto seconds = parse_uint64(text); seconds && *seconds < 9'000'000'000ull) return static_cast<long long>(*seconds) * kSecond;
+  if (const auto seconds = parse_uint64(text); seconds && *seconds < 9'000'000'000ull)
+    return static_cast<long long>(*seconds) * kSecond;
   if (text.find('T') != std::string_view::npos) return parse_rfc3339(text);
   TRY_ASSIGN(const long long ago, parse_duration(text));
   return now_nanos - ago;

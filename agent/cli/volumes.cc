@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/cli/volumes.h"
 
-#include <cerrno>
 #include <sys/stat.h>
+
+#include <cerrno>
 
 #include "runtime/base/strings.h"
 #include "runtime/sys/file.h"
@@ -39,13 +40,18 @@ bool is_volume_name(std::string_view name) {
   return true;
 }
 
-bool is_path(std::string_view text) { return text.starts_with('/') || text.starts_with("./") || text.starts_with("../") || text == "." || text == ".."; }
+bool is_path(std::string_view text) {
+  return text.starts_with('/') || text.starts_with("./") || text.starts_with("../") || text == "." || text == "..";
+}
 
 std::string absolute(std::string_view path, const std::string& working_dir) {
   return path.starts_with('/') ? clean_path(path) : clean_path(concat(working_dir, '/', path));
 }
 
-bool is_propagation(std::string_view text) { return text == "rprivate" || text == "private" || text == "rslave" || text == "slave" || text == "rshared" || text == "shared"; }
+bool is_propagation(std::string_view text) {
+  return text == "rprivate" || text == "private" || text == "rslave" || text == "slave" || text == "rshared" ||
+         text == "shared";
+}
 
 }  // namespace
 
@@ -63,7 +69,9 @@ Result<Volume> parse_volume(std::string_view text, const std::string& working_di
       volume.source = absolute(parts[0], working_dir);
     } else {
       if (!is_volume_name(parts[0])) {
-        return invalid("volume", text, "a name has two or more of [a-zA-Z0-9_.-] and begins with a letter or digit; a path begins with / or ./");
+        return invalid(
+            "volume", text,
+            "a name has two or more of [a-zA-Z0-9_.-] and begins with a letter or digit; a path begins with / or ./");
       }
       volume.kind = Volume::Kind::kNamed;
       volume.source = parts[0];
@@ -74,11 +82,16 @@ Result<Volume> parse_volume(std::string_view text, const std::string& working_di
   if (volume.target == "/") return invalid("volume", text, "the path in the container must not be /");
   if (parts.size() == 3) {
     for (const std::string_view option : split(parts[2], ',')) {
-      if (option == "ro") volume.read_only = true;
-      else if (option == "rw" || option == "nocopy" || option.empty()) continue;
-      else if (option == "z" || option == "Z") volume.relabel = true;
-      else if (is_propagation(option)) volume.propagation = option.starts_with('r') ? std::string(option) : concat('r', option);
-      else return invalid("volume", text, concat("unknown option ", quote(option)));
+      if (option == "ro")
+        volume.read_only = true;
+      else if (option == "rw" || option == "nocopy" || option.empty())
+        continue;
+      else if (option == "z" || option == "Z")
+        volume.relabel = true;
+      else if (is_propagation(option))
+        volume.propagation = option.starts_with('r') ? std::string(option) : concat('r', option);
+      else
+        return invalid("volume", text, concat("unknown option ", quote(option)));
     }
   }
   return volume;
@@ -92,12 +105,18 @@ Result<Volume> parse_mount(std::string_view text, const std::string& working_dir
     const size_t equals = field.find('=');
     const std::string_view key = field.substr(0, equals);
     const std::string_view value = equals == std::string_view::npos ? std::string_view() : field.substr(equals + 1);
-    if (key == "type") type = value;
-    else if (key == "source" || key == "src") volume.source = value;
-    else if (key == "target" || key == "dst" || key == "destination") volume.target = value;
-    else if (key == "readonly" || key == "ro") volume.read_only = value.empty() || value == "true" || value == "1";
-    else if (key == "bind-propagation" && is_propagation(value)) volume.propagation = value.starts_with('r') ? std::string(value) : concat('r', value);
-    else return invalid("mount", text, concat("unknown field ", quote(field)));
+    if (key == "type")
+      type = value;
+    else if (key == "source" || key == "src")
+      volume.source = value;
+    else if (key == "target" || key == "dst" || key == "destination")
+      volume.target = value;
+    else if (key == "readonly" || key == "ro")
+      volume.read_only = value.empty() || value == "true" || value == "1";
+    else if (key == "bind-propagation" && is_propagation(value))
+      volume.propagation = value.starts_with('r') ? std::string(value) : concat('r', value);
+    else
+      return invalid("mount", text, concat("unknown field ", quote(field)));
   }
   if (!volume.target.starts_with('/')) return invalid("mount", text, "target must be an absolute path");
   volume.target = clean_path(volume.target);
@@ -106,7 +125,8 @@ Result<Volume> parse_mount(std::string_view text, const std::string& working_dir
     volume.source = absolute(volume.source, working_dir);
   } else if (type == "volume") {
     volume.kind = volume.source.empty() ? Volume::Kind::kAnonymous : Volume::Kind::kNamed;
-    if (!volume.source.empty() && !is_volume_name(volume.source)) return invalid("mount", text, "the source is no volume name");
+    if (!volume.source.empty() && !is_volume_name(volume.source))
+      return invalid("mount", text, "the source is no volume name");
   } else if (type == "tmpfs") {
     volume.kind = Volume::Kind::kTmpfs;
   } else {
@@ -124,8 +144,10 @@ Result<Volume> parse_tmpfs(std::string_view text) {
   volume.target = clean_path(volume.target);
   if (colon == std::string_view::npos) return volume;
   for (const std::string_view option : split(text.substr(colon + 1), ',')) {
-    if (option == "ro") volume.read_only = true;
-    else if (option == "rw" || option.empty()) continue;
+    if (option == "ro")
+      volume.read_only = true;
+    else if (option == "rw" || option.empty())
+      continue;
     else if (option.starts_with("mode=")) {
       unsigned mode = 0;
       for (const char c : option.substr(5)) {
@@ -140,11 +162,13 @@ Result<Volume> parse_tmpfs(std::string_view text) {
   return volume;
 }
 
-Result<std::string> prepare_volume(const Volume& volume, const std::string& root, const std::string& scratch, size_t index) {
+Result<std::string> prepare_volume(const Volume& volume, const std::string& root, const std::string& scratch,
+                                   size_t index) {
   switch (volume.kind) {
     case Volume::Kind::kBind:
       if (!sys::path_exists(volume.source)) {
-        if (!volume.create_source) return fail(Code::kInvalidArgument, concat("mount source ", quote(volume.source), " does not exist"));
+        if (!volume.create_source)
+          return fail(Code::kInvalidArgument, concat("mount source ", quote(volume.source), " does not exist"));
         TRY(sys::make_directories(volume.source, 0755));
       }
       return volume.source;
@@ -159,7 +183,8 @@ Result<std::string> prepare_volume(const Volume& volume, const std::string& root
       const std::string path = concat(scratch, volume.kind == Volume::Kind::kTmpfs ? "/tmpfs-" : "/volume-", index);
       TRY(sys::make_directories(scratch, 0711));
       TRY(sys::make_directories(path, 0755));
-      if (volume.kind == Volume::Kind::kTmpfs && ::chmod(path.c_str(), volume.mode) < 0) return fail_errno(concat("chmod ", quote(path)));
+      if (volume.kind == Volume::Kind::kTmpfs && ::chmod(path.c_str(), volume.mode) < 0)
+        return fail_errno(concat("chmod ", quote(path)));
       return path;
     }
   }

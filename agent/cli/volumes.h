@@ -17,9 +17,9 @@ struct Volume {
   std::string target;  // absolute path in the container
   bool read_only = false;
   bool relabel = false;
-  bool create_source = true;    // -v makes a missing directory, --mount refuses it
-  std::string propagation;      // "", "rprivate", "rslave", "rshared"
-  unsigned mode = 01777;        // of a tmpfs
+  bool create_source = true;  // -v makes a missing directory, --mount refuses it
+  std::string propagation;    // "", "rprivate", "rslave", "rshared"
+  unsigned mode = 01777;      // of a tmpfs
 };
 
 // `working_dir` resolves relative sources ("./data:/data"). kInvalidArgument naming the rule.
@@ -29,6 +29,7 @@ Result<Volume> parse_tmpfs(std::string_view text);
 
 // The host directory that is bound for a volume, created when it is missing: named ones below
 // <root>/volumes/<name>/_data, anonymous and tmpfs ones below <scratch>.
-Result<std::string> prepare_volume(const Volume& volume, const std::string& root, const std::string& scratch, size_t index);
+Result<std::string> prepare_volume(const Volume& volume, const std::string& root, const std::string& scratch,
+                                   size_t index);
 
 }  // namespace berth::cli

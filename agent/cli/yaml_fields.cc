@@ -33,7 +33,8 @@ Result<std::vector<std::pair<std::string, std::string>>> YamlField::pairs() cons
   if (!present()) return out;
   if (!node_.IsMap()) return fault("expected a mapping");
   for (const auto& entry : node_) {
-    if (!entry.first.IsScalar() || !(entry.second.IsScalar() || entry.second.IsNull())) return fault("expected names with texts");
+    if (!entry.first.IsScalar() || !(entry.second.IsScalar() || entry.second.IsNull()))
+      return fault("expected names with texts");
     out.emplace_back(entry.first.Scalar(), entry.second.IsNull() ? "" : entry.second.Scalar());
   }
   return out;
@@ -78,7 +79,8 @@ Result<std::optional<int64_t>> YamlField::number() const {
   return value;
 }
 
-Result<> YamlField::check_keys(std::initializer_list<std::string_view> known, std::initializer_list<std::string_view> ignored,
+Result<> YamlField::check_keys(std::initializer_list<std::string_view> known,
+                               std::initializer_list<std::string_view> ignored,
                                std::vector<std::string>* warnings) const {
   if (!present()) return {};
   if (!node_.IsMap()) return fault("expected a mapping");

@@ -17,7 +17,8 @@ namespace berth::cli {
 // A node and the path that led to it ("spec.containers[0].image"). Cheap to copy; shares the document.
 class YamlField {
  public:
-  YamlField(YAML::Node node, std::string path, int line) : node_(std::move(node)), path_(std::move(path)), line_(line) {}
+  YamlField(YAML::Node node, std::string path, int line)
+      : node_(std::move(node)), path_(std::move(path)), line_(line) {}
 
   bool present() const { return node_.IsDefined() && !node_.IsNull(); }
   const std::string& path() const { return path_; }
@@ -31,14 +32,15 @@ class YamlField {
   Result<std::vector<std::pair<std::string, std::string>>> pairs() const;
   Result<std::vector<std::string>> texts() const;
 
-  Result<std::string> text() const;                       // required
+  Result<std::string> text() const;  // required
   Result<std::string> text_or(std::string fallback) const;
   Result<bool> flag_or(bool fallback) const;
   Result<std::optional<int64_t>> number() const;
 
-  // Faults of a mapping with keys outside `known`; a non-mapping is one too. An absent node is fine. Keys in `ignored` are
-  // added to `warnings`.
-  Result<> check_keys(std::initializer_list<std::string_view> known, std::initializer_list<std::string_view> ignored = {},
+  // Faults of a mapping with keys outside `known`; a non-mapping is one too. An absent node is fine. Keys in `ignored`
+  // are added to `warnings`.
+  Result<> check_keys(std::initializer_list<std::string_view> known,
+                      std::initializer_list<std::string_view> ignored = {},
                       std::vector<std::string>* warnings = nullptr) const;
 
   // `line 3: spec.containers[0].image: WHY`

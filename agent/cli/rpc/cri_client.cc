@@ -14,23 +14,30 @@ constexpr std::chrono::seconds kLong{600};  // pulls, sandboxes with slow networ
 
 constexpr int kMaxMessage = 32 << 20;
 
-std::unique_ptr<v1::RuntimeService::Stub> runtime_stub(const std::shared_ptr<grpc::Channel>& channel) { return v1::RuntimeService::NewStub(channel); }
+std::unique_ptr<v1::RuntimeService::Stub> runtime_stub(const std::shared_ptr<grpc::Channel>& channel) {
+  return v1::RuntimeService::NewStub(channel);
+}
 
 std::shared_ptr<grpc::Channel> make_channel(const std::string& address) {
   grpc::ChannelArguments arguments;
   arguments.SetMaxReceiveMessageSize(kMaxMessage);
   arguments.SetString(GRPC_ARG_DEFAULT_AUTHORITY, "localhost");
-  return grpc::CreateCustomChannel(address.starts_with('/') ? "unix://" + address : address, grpc::InsecureChannelCredentials(), arguments);
+  return grpc::CreateCustomChannel(address.starts_with('/') ? "unix://" + address : address,
+                                   grpc::InsecureChannelCredentials(), arguments);
 }
 
 }  // namespace
 
 struct CriClient::Stubs {
   explicit Stubs(const std::string& address_in)
-      : address(address_in), channel(make_channel(address)), runtime(runtime_stub(channel)), image(v1::ImageService::NewStub(channel)) {}
+      : address(address_in),
+        channel(make_channel(address)),
+        runtime(runtime_stub(channel)),
+        image(v1::ImageService::NewStub(channel)) {}
 
   template <typename Stub, typename Request, typename Response>
-  Result<Response> call(Stub& stub, grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Response*), const Request& request, std::chrono::seconds limit) {
+  Result<Response> call(Stub& stub, grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Response*),
+                        const Request& request, std::chrono::seconds limit) {
     grpc::ClientContext context;
     context.set_deadline(std::chrono::system_clock::now() + limit);
     Response response;
@@ -41,7 +48,8 @@ struct CriClient::Stubs {
 
   Error error_of(const grpc::Status& status) const {
     if (status.error_code() == grpc::StatusCode::UNAVAILABLE) {
-      return Error(Code::kUnavailable, concat("berthd at ", quote(address), " cannot be reached: ", status.error_message()));
+      return Error(Code::kUnavailable,
+                   concat("berthd at ", quote(address), " cannot be reached: ", status.error_message()));
     }
     // The codes are one to one and in gRPC's order, CANCELLED = 1 first.
     const int number = static_cast<int>(status.error_code());
@@ -64,7 +72,9 @@ using ImageStub = v1::ImageService::Stub;
 Result<v1::ImageStatusResponse> CriClient::image_status(const v1::ImageStatusRequest& request) {
   return stubs_->call(*stubs_->image, &ImageStub::ImageStatus, request, kShort);
 }
-Result<v1::PullImageResponse> CriClient::pull_image(const v1::PullImageRequest& request) { return stubs_->call(*stubs_->image, &ImageStub::PullImage, request, kLong); }
+Result<v1::PullImageResponse> CriClient::pull_image(const v1::PullImageRequest& request) {
+  return stubs_->call(*stubs_->image, &ImageStub::PullImage, request, kLong);
+}
 Result<v1::RunPodSandboxResponse> CriClient::run_pod_sandbox(const v1::RunPodSandboxRequest& request) {
   return stubs_->call(*stubs_->runtime, &Runtime::RunPodSandbox, request, kLong);
 }
@@ -108,7 +118,11 @@ Result<v1::ContainerStatusResponse> CriClient::container_status(const std::strin
 Result<v1::ListContainersResponse> CriClient::list_containers(const v1::ListContainersRequest& request) {
   return stubs_->call(*stubs_->runtime, &Runtime::ListContainers, request, kShort);
 }
-Result<v1::ExecSyncResponse> CriClient::exec_sync(const v1::ExecSyncRequest& request) { return stubs_->call(*stubs_->runtime, &Runtime::ExecSync, request, kLong); }
-Result<v1::VersionResponse> CriClient::version() { return stubs_->call(*stubs_->runtime, &Runtime::Version, v1::VersionRequest(), kShort); }
+Result<v1::ExecSyncResponse> CriClient::exec_sync(const v1::ExecSyncRequest& request) {
+  return stubs_->call(*stubs_->runtime, &Runtime::ExecSync, request, kLong);
+}
+Result<v1::VersionResponse> CriClient::version() {
+  return stubs_->call(*stubs_->runtime, &Runtime::Version, v1::VersionRequest(), kShort);
+}
 
 }  // namespace berth::cli

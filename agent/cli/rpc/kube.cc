@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/cli/rpc/kube.h"
 
-#include <cstdio>
 #include <unistd.h>
+
+#include <cstdio>
 
 #include "agent/cli/containers.h"
 #include "agent/cli/log_reader.h"
@@ -21,7 +22,8 @@ using Words = std::vector<std::string>;
 int fault(const Error& error) { return report(error.message(), 1); }
 
 int play_command(const Globals& globals, Words args, bool down) {
-  Flags flags(down ? "kube down" : "kube play", "FILE|-", down ? "Stops and removes the pods that play made from a manifest." : "Makes the pods of a manifest.");
+  Flags flags(down ? "kube down" : "kube play", "FILE|-",
+              down ? "Stops and removes the pods that play made from a manifest." : "Makes the pods of a manifest.");
   Words operands;
   flags.operands(operands, 1, 1);
   if (const auto status = flags.parse(std::move(args))) return *status;
@@ -32,7 +34,8 @@ int play_command(const Globals& globals, Words args, bool down) {
     const auto done = take_down(client, globals, *manifest);
     return done ? 0 : fault(done.error());
   }
-  for (const std::string& warning : manifest->warnings) std::fprintf(stderr, "berth: warning: play %s: %s\n", quote(operands.front()).c_str(), warning.c_str());
+  for (const std::string& warning : manifest->warnings)
+    std::fprintf(stderr, "berth: warning: play %s: %s\n", quote(operands.front()).c_str(), warning.c_str());
   const auto done = play(client, *manifest);
   return done ? 0 : fault(done.error());
 }
@@ -67,22 +70,27 @@ int ps_command(const Globals& globals, Words args) {
       continue;
     }
     const auto status = client.pod_sandbox_status(pod.id());
-    table.add({pod.id().substr(0, 12), pod.metadata().namespace_(), pod.metadata().name(), concat(running, '/', total), pod_state(pod, running, total),
-               status ? status->status().network().ip() : "", human_duration(realtime_nanos() - pod.created_at())});
+    table.add({pod.id().substr(0, 12), pod.metadata().namespace_(), pod.metadata().name(), concat(running, '/', total),
+               pod_state(pod, running, total), status ? status->status().network().ip() : "",
+               human_duration(realtime_nanos() - pod.created_at())});
   }
   if (!quiet) std::fputs(table.text().c_str(), stdout);
   return 0;
 }
 
 // POD is a name, namespace/name, or an id (prefix); `container` a name, or empty when the pod has one only.
-Result<v1::Container> find_container(CriClient& client, const std::string& pod_text, const std::string& container_name) {
+Result<v1::Container> find_container(CriClient& client, const std::string& pod_text,
+                                     const std::string& container_name) {
   TRY_ASSIGN(const auto pods, client.list_pod_sandbox({}));
   const v1::PodSandbox* found = nullptr;
   for (const v1::PodSandbox& pod : pods.items()) {
-    const bool match = pod.metadata().name() == pod_text || concat(pod.metadata().namespace_(), '/', pod.metadata().name()) == pod_text ||
+    const bool match = pod.metadata().name() == pod_text ||
+                       concat(pod.metadata().namespace_(), '/', pod.metadata().name()) == pod_text ||
                        (pod_text.size() >= 3 && pod.id().starts_with(pod_text));
     if (!match) continue;
-    if (found != nullptr) return fail(Code::kInvalidArgument, concat("pod ", quote(pod_text), " is ambiguous: give namespace/name or the id"));
+    if (found != nullptr)
+      return fail(Code::kInvalidArgument,
+                  concat("pod ", quote(pod_text), " is ambiguous: give namespace/name or the id"));
     found = &pod;
   }
   if (found == nullptr) return fail(Code::kNotFound, concat("no such pod: ", printable(pod_text)));
@@ -93,17 +101,21 @@ Result<v1::Container> find_container(CriClient& client, const std::string& pod_t
   for (const v1::Container& container : containers.containers()) {
     if (!container_name.empty() && container.metadata().name() != container_name) continue;
     // Without a name: the newest that runs, else the newest.
-    const bool better = chosen == nullptr || (container.state() == v1::CONTAINER_RUNNING && chosen->state() != v1::CONTAINER_RUNNING) ||
-                        (container.state() == chosen->state() && container.created_at() < chosen->created_at() && container_name.empty()) ||
+    const bool better = chosen == nullptr ||
+                        (container.state() == v1::CONTAINER_RUNNING && chosen->state() != v1::CONTAINER_RUNNING) ||
+                        (container.state() == chosen->state() && container.created_at() < chosen->created_at() &&
+                         container_name.empty()) ||
                         (!container_name.empty() && container.created_at() > chosen->created_at());
     if (better) chosen = &container;
   }
-  if (chosen == nullptr) return fail(Code::kNotFound, concat("no such container in pod ", quote(pod_text), ": ", printable(container_name)));
+  if (chosen == nullptr)
+    return fail(Code::kNotFound, concat("no such container in pod ", quote(pod_text), ": ", printable(container_name)));
   return *chosen;
 }
 
 int exec_command(const Globals& globals, Words args) {
-  Flags flags("kube exec", "POD [-c CONTAINER] -- COMMAND [ARG...]", "Runs a command in a container of a pod and prints its output.");
+  Flags flags("kube exec", "POD [-c CONTAINER] -- COMMAND [ARG...]",
+              "Runs a command in a container of a pod and prints its output.");
   std::string name, timeout = "0";
   Words operands;
   flags.text("-c,--container", name, "container (default: the first that runs)");
@@ -111,7 +123,8 @@ int exec_command(const Globals& globals, Words args) {
   flags.operands(operands, 2);
   if (const auto status = flags.parse(std::move(args))) return *status;
   const auto seconds = parse_int64(timeout);
-  if (!seconds || *seconds < 0) return report(concat("invalid argument ", quote(timeout), " for --timeout: expected seconds"), kUsageStatus);
+  if (!seconds || *seconds < 0)
+    return report(concat("invalid argument ", quote(timeout), " for --timeout: expected seconds"), kUsageStatus);
   CriClient client(globals.address);
   const auto container = find_container(client, operands.front(), name);
   if (!container) return fault(container.error());
@@ -138,7 +151,8 @@ int logs_command(const Globals& globals, Words args) {
   if (const auto status = flags.parse(std::move(args))) return *status;
   if (!tail.empty()) {
     options.tail = parse_uint64(tail);
-    if (!options.tail) return report(concat("invalid argument ", quote(tail), " for --tail: expected a number"), kUsageStatus);
+    if (!options.tail)
+      return report(concat("invalid argument ", quote(tail), " for --tail: expected a number"), kUsageStatus);
   }
   CriClient client(globals.address);
   const auto container = find_container(client, operands.front(), name);
@@ -163,12 +177,14 @@ int version_command(const Globals& globals, Words args) {
   CriClient client(globals.address);
   const auto reply = client.version();
   if (!reply) return fault(reply.error());
-  std::printf("%s %s (CRI %s)\n", printable(reply->runtime_name()).c_str(), printable(reply->runtime_version()).c_str(), printable(reply->runtime_api_version()).c_str());
+  std::printf("%s %s (CRI %s)\n", printable(reply->runtime_name()).c_str(), printable(reply->runtime_version()).c_str(),
+              printable(reply->runtime_api_version()).c_str());
   return 0;
 }
 
 constexpr const char* kHelp =
-    "Usage: berth kube COMMAND [ARG...]\n\nKubernetes manifests through berthd's CRI socket (BERTH_ADDRESS, berth -H).\n\nCommands:\n"
+    "Usage: berth kube COMMAND [ARG...]\n\nKubernetes manifests through berthd's CRI socket (BERTH_ADDRESS, berth "
+    "-H).\n\nCommands:\n"
     "  play FILE|-                        make the pods of a manifest\n"
     "  down FILE|-                        stop and remove them\n"
     "  ps                                 list the pods of berthd\n"

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <cstdio>
 #include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include <cstdio>
 
 #include "agent/cli/options.h"
 #include "agent/cli/rpc/kube.h"
@@ -17,17 +18,20 @@ constexpr long long kInitPollMilliseconds = 100;
 
 std::string random_uid() {
   const std::string hex = random_hex(16);
-  return concat(hex.substr(0, 8), '-', hex.substr(8, 4), '-', hex.substr(12, 4), '-', hex.substr(16, 4), '-', hex.substr(20));
+  return concat(hex.substr(0, 8), '-', hex.substr(8, 4), '-', hex.substr(12, 4), '-', hex.substr(16, 4), '-',
+                hex.substr(20));
 }
 
-Result<std::string> ensure_image(CriClient& client, const KubeContainer& container, const v1::PodSandboxConfig& sandbox) {
+Result<std::string> ensure_image(CriClient& client, const KubeContainer& container,
+                                 const v1::PodSandboxConfig& sandbox) {
   const std::string& image = container.config.image().image();
   v1::ImageStatusRequest request;
   *request.mutable_image() = container.config.image();
   if (container.pull_policy != "Always") {
     TRY_ASSIGN(const auto known, client.image_status(request));
     if (known.has_image()) return known.image().id();
-    if (container.pull_policy == "Never") return fail(Code::kNotFound, concat("image ", quote(image), " is absent and its pull policy is Never"));
+    if (container.pull_policy == "Never")
+      return fail(Code::kNotFound, concat("image ", quote(image), " is absent and its pull policy is Never"));
   }
   v1::PullImageRequest pull;
   *pull.mutable_image() = container.config.image();
@@ -50,13 +54,15 @@ Result<> prepare_directories(const KubePod& pod) {
   return sys::make_directories(pod.sandbox.log_directory(), 0755);
 }
 
-Result<std::string> start_one(CriClient& client, const KubePod& pod, const KubeContainer& container, const std::string& pod_id) {
+Result<std::string> start_one(CriClient& client, const KubePod& pod, const KubeContainer& container,
+                              const std::string& pod_id) {
   const std::string& name = container.config.metadata().name();
   v1::CreateContainerRequest request;
   request.set_pod_sandbox_id(pod_id);
   *request.mutable_config() = container.config;
   *request.mutable_sandbox_config() = pod.sandbox;
-  TRY_ASSIGN(const std::string image_id, ensure_image(client, container, pod.sandbox), concat("container ", quote(name)));
+  TRY_ASSIGN(const std::string image_id, ensure_image(client, container, pod.sandbox),
+             concat("container ", quote(name)));
   request.mutable_config()->mutable_image()->set_image(image_id);
   TRY(sys::make_directories(concat(pod.sandbox.log_directory(), '/', name), 0755));
   TRY_ASSIGN(const auto created, client.create_container(request), concat("container ", quote(name)));
@@ -69,7 +75,8 @@ Result<> wait_for_init(CriClient& client, const std::string& id, const std::stri
     TRY_ASSIGN(const auto reply, client.container_status(id));
     if (reply.status().state() == v1::CONTAINER_EXITED) {
       if (reply.status().exit_code() == 0) return {};
-      return fail(Code::kFailedPrecondition, concat("init container ", quote(name), " ended with status ", reply.status().exit_code()));
+      return fail(Code::kFailedPrecondition,
+                  concat("init container ", quote(name), " ended with status ", reply.status().exit_code()));
     }
     ::poll(nullptr, 0, static_cast<int>(kInitPollMilliseconds));
   }
@@ -105,7 +112,9 @@ Result<> play_pod(CriClient& client, const KubePod& pod, UndoStack& undo) {
   return {};
 }
 
-bool same_pod(const v1::PodSandboxMetadata& a, const v1::PodSandboxMetadata& b) { return a.name() == b.name() && a.namespace_() == b.namespace_(); }
+bool same_pod(const v1::PodSandboxMetadata& a, const v1::PodSandboxMetadata& b) {
+  return a.name() == b.name() && a.namespace_() == b.namespace_();
+}
 
 }  // namespace
 
@@ -134,12 +143,14 @@ Result<> play(CriClient& client, const Manifest& manifest) {
   for (const KubePod& pod : manifest.pods) {
     for (const v1::PodSandbox& other : present.items()) {
       if (same_pod(pod.sandbox.metadata(), other.metadata())) {
-        return fail(Code::kAlreadyExists, concat("pod ", quote(other.metadata().name()), " exists already: take it down first"));
+        return fail(Code::kAlreadyExists,
+                    concat("pod ", quote(other.metadata().name()), " exists already: take it down first"));
       }
     }
   }
   UndoStack undo;
-  for (const KubePod& pod : manifest.pods) TRY(play_pod(client, pod, undo), concat("pod ", quote(pod.sandbox.metadata().name())));
+  for (const KubePod& pod : manifest.pods)
+    TRY(play_pod(client, pod, undo), concat("pod ", quote(pod.sandbox.metadata().name())));
   undo.commit();
   return {};
 }
@@ -162,7 +173,8 @@ Result<> take_down(CriClient& client, const Globals& globals, const Manifest& ma
       const std::string& uid = other.metadata().uid();
       if (!uid.empty() && uid.find('/') == std::string::npos && uid != "..") {
         TRY(sys::remove_tree(concat(globals.root, "/kube/", uid)));
-        TRY(sys::remove_tree(concat(globals.root, "/kube/logs/", other.metadata().namespace_(), '_', other.metadata().name(), '_', uid)));
+        TRY(sys::remove_tree(concat(globals.root, "/kube/logs/", other.metadata().namespace_(), '_',
+                                    other.metadata().name(), '_', uid)));
       }
       std::printf("pod/%s removed\n", other.metadata().name().c_str());
       std::fflush(stdout);

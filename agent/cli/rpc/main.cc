@@ -18,7 +18,8 @@ int dispatch(int argc, char** argv) {
   std::vector<std::string> args(argv + 1, argv + argc);
   Globals globals;
   if (const auto status = parse_globals(globals, args)) return *status;
-  if (args.empty()) return report("berth-rpc is started by berth: use 'berth kube', 'berth node' or 'berth fit'", kUsageStatus);
+  if (args.empty())
+    return report("berth-rpc is started by berth: use 'berth kube', 'berth node' or 'berth fit'", kUsageStatus);
   const std::string verb = args.front();
   args.erase(args.begin());
   if (verb == "kube") return kube_command(globals, std::move(args));

@@ -101,7 +101,8 @@ TEST_CASE("flags may follow operands where a verb takes several", "[cli]") {
 }
 
 TEST_CASE("credentials are found by host in docker's file", "[cli]") {
-  const char* text = R"({"auths":{"https://index.docker.io/v1/":{"auth":"bWU6cGE6c3M="},"127.0.0.1:5000":{"username":"u","password":"p"},"bad":{"auth":"!!"}}})";
+  const char* text =
+      R"({"auths":{"https://index.docker.io/v1/":{"auth":"bWU6cGE6c3M="},"127.0.0.1:5000":{"username":"u","password":"p"},"bad":{"auth":"!!"}}})";
   const auto hub = auth_from_config(text, "docker.io");
   REQUIRE(hub);
   CHECK(hub->username == "me");

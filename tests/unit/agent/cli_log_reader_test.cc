@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <cstdlib>
 #include <fcntl.h>
 #include <unistd.h>
+
+#include <cstdlib>
 
 #include "agent/cli/log_reader.h"
 #include "runtime/sys/file.h"
@@ -14,7 +15,8 @@ namespace {
 
 const std::string kTime = "2026-01-02T03:04:05.000000006Z";
 
-std::string line(const std::string& stream, const std::string& tag, const std::string& text, const std::string& time = kTime) {
+std::string line(const std::string& stream, const std::string& tag, const std::string& text,
+                 const std::string& time = kTime) {
   return time + " " + stream + " " + tag + " " + text + "\n";
 }
 
@@ -43,7 +45,6 @@ struct LogFile {
 
 }  // namespace
 
-
 TEST_CASE("a log line has time, stream, tag and content", "[cli]") {
   const std::string text = kTime + " stderr P:x a b ";
   const auto parsed = parse_log_line(text);
@@ -61,13 +62,16 @@ TEST_CASE("an empty line has empty content", "[cli]") {
 }
 
 TEST_CASE("what is no log line is not read as one", "[cli]") {
-  for (const char* bad : {"", "hello", "2026-01-02T03:04:05Z stdin F x", "2026-01-02T03:04:05Z stdout Q x", " stdout F x"}) CHECK_FALSE(parse_log_line(bad));
+  for (const char* bad :
+       {"", "hello", "2026-01-02T03:04:05Z stdin F x", "2026-01-02T03:04:05Z stdout Q x", " stdout F x"})
+    CHECK_FALSE(parse_log_line(bad));
 }
 
 TEST_CASE("parts of a line are joined and streams kept apart", "[cli]") {
   Collected got;
   LogPrinter printer({}, got.sink());
-  printer.feed(line("stdout", "P", "ab") + line("stderr", "F", "oops") + line("stdout", "F", "cd") + line("stdout", "P", "tail"));
+  printer.feed(line("stdout", "P", "ab") + line("stderr", "F", "oops") + line("stdout", "F", "cd") +
+               line("stdout", "P", "tail"));
   CHECK(got.out == "abcd\ntail");
   CHECK(got.err == "oops\n");
 }
@@ -97,13 +101,16 @@ TEST_CASE("lines before --since are left out", "[cli]") {
   LogOptions options;
   options.since_nanos = 60'000'000'000;
   LogPrinter printer(options, got.sink());
-  printer.feed(line("stdout", "F", "old", "1970-01-01T00:00:59.999999999Z") + line("stdout", "F", "new", "1970-01-01T00:01:00.000000000Z"));
+  printer.feed(line("stdout", "F", "old", "1970-01-01T00:00:59.999999999Z") +
+               line("stdout", "F", "new", "1970-01-01T00:01:00.000000000Z"));
   CHECK(got.out == "new\n");
 }
 
 TEST_CASE("--tail counts whole lines", "[cli]") {
-  const LogFile file(line("stdout", "F", "one") + line("stdout", "P", "tw") + line("stdout", "F", "o") + line("stdout", "F", "three"));
-  for (const auto& [count, expected] : {std::pair<uint64_t, std::string>{0, ""}, {1, "three\n"}, {2, "two\nthree\n"}, {9, "one\ntwo\nthree\n"}}) {
+  const LogFile file(line("stdout", "F", "one") + line("stdout", "P", "tw") + line("stdout", "F", "o") +
+                     line("stdout", "F", "three"));
+  for (const auto& [count, expected] :
+       {std::pair<uint64_t, std::string>{0, ""}, {1, "three\n"}, {2, "two\nthree\n"}, {9, "one\ntwo\nthree\n"}}) {
     Collected got;
     LogOptions options;
     options.tail = count;
@@ -120,13 +127,17 @@ TEST_CASE("following goes on across a rotation and ends with the container", "[c
   int asked = 0;
   const auto ended = [&] {
     switch (asked++) {
-      case 0: file.append(line("stdout", "F", "two")); return false;
+      case 0:
+        file.append(line("stdout", "F", "two"));
+        return false;
       case 1:
         file.append(line("stdout", "F", "three"));
         REQUIRE(::rename(file.path.c_str(), (file.path + ".1").c_str()) == 0);
         file.append(line("stdout", "F", "four"));
         return false;
-      default: file.append(line("stdout", "F", "five")); return true;
+      default:
+        file.append(line("stdout", "F", "five"));
+        return true;
     }
   };
   REQUIRE(print_log(file.path, options, ended, got.sink()));

@@ -41,9 +41,13 @@ std::pair<Fd, uint16_t> listener() {
 
 }  // namespace
 
-TEST_CASE("a published port has host and container numbers", "[cli]") { CHECK(one("8080:80") == PublishedPort{"", 8080, 80, "tcp"}); }
+TEST_CASE("a published port has host and container numbers", "[cli]") {
+  CHECK(one("8080:80") == PublishedPort{"", 8080, 80, "tcp"});
+}
 
-TEST_CASE("a published port without a host number asks for any", "[cli]") { CHECK(one("80") == PublishedPort{"", 0, 80, "tcp"}); }
+TEST_CASE("a published port without a host number asks for any", "[cli]") {
+  CHECK(one("80") == PublishedPort{"", 0, 80, "tcp"});
+}
 
 TEST_CASE("a published port may name an address and a protocol", "[cli]") {
   CHECK(one("127.0.0.1:53:53/udp") == PublishedPort{"127.0.0.1", 53, 53, "udp"});

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <cstdlib>
 #include <sys/stat.h>
+
+#include <cstdlib>
 
 #include "agent/cli/volumes.h"
 #include "runtime/sys/file.h"
@@ -54,7 +55,9 @@ TEST_CASE("a source without a slash is a named volume", "[cli]") {
   CHECK(why(parse_volume("..evil/x:/x", "/")).find("name") != std::string::npos);
 }
 
-TEST_CASE("a volume without a source is anonymous", "[cli]") { CHECK(parse_volume("/data", "/")->kind == Volume::Kind::kAnonymous); }
+TEST_CASE("a volume without a source is anonymous", "[cli]") {
+  CHECK(parse_volume("/data", "/")->kind == Volume::Kind::kAnonymous);
+}
 
 TEST_CASE("the target of a volume must be absolute and not the root", "[cli]") {
   CHECK(why(parse_volume("/a:b", "/")).find("absolute") != std::string::npos);
@@ -101,7 +104,8 @@ TEST_CASE("a missing bind source is made for -v and refused for --mount", "[cli]
 
 TEST_CASE("a named volume lives below the root, a tmpfs has its mode", "[cli]") {
   const Scratch scratch;
-  CHECK(*prepare_volume(*parse_volume("cache:/c", "/"), scratch.path, scratch.path + "/s", 0) == scratch.path + "/volumes/cache/_data");
+  CHECK(*prepare_volume(*parse_volume("cache:/c", "/"), scratch.path, scratch.path + "/s", 0) ==
+        scratch.path + "/volumes/cache/_data");
   const auto tmpfs = prepare_volume(*parse_tmpfs("/t:mode=1700"), scratch.path, scratch.path + "/s", 3);
   REQUIRE(tmpfs);
   struct stat info{};
