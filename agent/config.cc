@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/config.h"
 
+#include <toml++/toml.h>
+
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <functional>
 #include <optional>
-#include <toml++/toml.h>
 
 #include "agent/accounting/quantity.h"
 #include "agent/version.h"
@@ -44,13 +45,16 @@ std::string key_of(std::string flag) {
 
 // "cpu=500m" or "memory=1Gi".
 Result<> add_reserved(const std::string& name, const std::string& amount, Config& config) {
-  TRY_ASSIGN(config.system_reserved[name], accounting::parse_quantity(name, amount), concat("system-reserved ", quote(name)));
+  TRY_ASSIGN(config.system_reserved[name], accounting::parse_quantity(name, amount),
+             concat("system-reserved ", quote(name)));
   return {};
 }
 
-Result<> add_pair(std::string_view flag, const std::string& text, const std::function<Result<>(const std::string&, const std::string&)>& add) {
+Result<> add_pair(std::string_view flag, const std::string& text,
+                  const std::function<Result<>(const std::string&, const std::string&)>& add) {
   const size_t equals = text.find('=');
-  if (equals == 0 || equals == std::string::npos) return invalid(concat("--", flag, " ", quote(text), " is not NAME=VALUE"));
+  if (equals == 0 || equals == std::string::npos)
+    return invalid(concat("--", flag, " ", quote(text), " is not NAME=VALUE"));
   return add(text.substr(0, equals), text.substr(equals + 1));
 }
 
@@ -69,12 +73,15 @@ Result<> check(const Config& config) {
     return invalid(concat("network ", quote(config.network), " is none of auto, cni, builtin"));
   }
   LogLevel level{};
-  if (!parse_log_level(config.log_level, level)) return invalid(concat("log-level ", quote(config.log_level), " is none of debug, info, warn, error"));
+  if (!parse_log_level(config.log_level, level))
+    return invalid(concat("log-level ", quote(config.log_level), " is none of debug, info, warn, error"));
   return {};
 }
 
 Result<> apply_key(const std::string& key, const toml::node& node, Config& config) {
-  const auto wrong_type = [&](std::string_view wanted) { return invalid(concat("key ", quote(key), " must be ", wanted)); };
+  const auto wrong_type = [&](std::string_view wanted) {
+    return invalid(concat("key ", quote(key), " must be ", wanted));
+  };
   for (const TextKey& text : kTextKeys) {
     if (key != key_of(text.flag)) continue;
     const auto value = node.value<std::string>();
@@ -132,7 +139,8 @@ Result<> apply_toml(std::string_view text, std::string_view file_name, Config& c
     const toml::table table = toml::parse(text, std::string(file_name));
     return apply_table(table, config);
   } catch (const toml::parse_error& error) {
-    return invalid(concat("config ", quote(file_name), ", line ", error.source().begin.line, ": ", error.description()));
+    return invalid(
+        concat("config ", quote(file_name), ", line ", error.source().begin.line, ": ", error.description()));
   }
 }
 
@@ -147,8 +155,10 @@ Result<Invocation> parse_invocation(const std::vector<std::string>& arguments) {
   std::map<std::string, std::string> texts;
   app.add_option("--config", config_file, "TOML file; flags win over it")->type_name("FILE");
   app.add_option("--listen", listen, "CRI socket, unix:///PATH; repeatable")->type_name("ADDRESS");
-  for (const TextKey& text : kTextKeys) app.add_option(concat("--", text.flag), texts[text.flag], text.help)->type_name("TEXT");
-  app.add_option("--system-reserved", reserved, "RESOURCE=AMOUNT kept for the system; repeatable")->type_name("NAME=AMOUNT");
+  for (const TextKey& text : kTextKeys)
+    app.add_option(concat("--", text.flag), texts[text.flag], text.help)->type_name("TEXT");
+  app.add_option("--system-reserved", reserved, "RESOURCE=AMOUNT kept for the system; repeatable")
+      ->type_name("NAME=AMOUNT");
   app.add_option("--node-label", labels, "NAME=VALUE told to the scheduler; repeatable")->type_name("NAME=VALUE");
   app.add_option("--streaming-port", streaming_port, "port of the streaming endpoint (default: any free one)");
   app.add_option("--nri-socket", nri_socket, "not supported; accepted when empty")->type_name("PATH");
@@ -174,9 +184,12 @@ Result<Invocation> parse_invocation(const std::vector<std::string>& arguments) {
   }
   if (!listen.empty()) config.listen = listen;
   if (streaming_port) config.streaming_port = *streaming_port;
-  if (!nri_socket.empty()) return invalid(concat("--nri-socket ", quote(nri_socket), ": NRI is not supported by this agent"));
+  if (!nri_socket.empty())
+    return invalid(concat("--nri-socket ", quote(nri_socket), ": NRI is not supported by this agent"));
   for (const std::string& entry : reserved) {
-    TRY(add_pair("system-reserved", entry, [&](const std::string& name, const std::string& amount) { return add_reserved(name, amount, config); }));
+    TRY(add_pair("system-reserved", entry, [&](const std::string& name, const std::string& amount) {
+      return add_reserved(name, amount, config);
+    }));
   }
   for (const std::string& entry : labels) {
     TRY(add_pair("node-label", entry, [&](const std::string& name, const std::string& value) -> Result<> {

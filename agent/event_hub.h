@@ -13,8 +13,8 @@
 
 namespace berth::agent {
 
-// Thread-safe. publish() never waits for a subscriber: one that falls 1 000 events behind is cut off with kResourceExhausted and has
-// to list again.
+// Thread-safe. publish() never waits for a subscriber: one that falls 1 000 events behind is cut off with
+// kResourceExhausted and has to list again.
 class EventHub {
  public:
   // Statuses are taken at once, so that they belong to the event.

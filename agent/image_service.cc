@@ -47,7 +47,8 @@ Result<v1::ListImagesResponse> ImageService::list_images(cri::Call&, const v1::L
   return images::list_images(images_, request);
 }
 
-Result<> ImageService::stream_images(cri::Call&, const v1::StreamImagesRequest& request, const cri::Sink<v1::StreamImagesResponse>& sink) {
+Result<> ImageService::stream_images(cri::Call&, const v1::StreamImagesRequest& request,
+                                     const cri::Sink<v1::StreamImagesResponse>& sink) {
   v1::ListImagesRequest list;
   *list.mutable_filter() = request.filter();
   TRY_ASSIGN(v1::ListImagesResponse all, images::list_images(images_, list));

@@ -15,7 +15,8 @@ class ImageService final : public cri::ImageService {
   explicit ImageService(rootfs::Images& images) : images_(images) {}
 
   Result<v1::ListImagesResponse> list_images(cri::Call& call, const v1::ListImagesRequest& request) override;
-  Result<> stream_images(cri::Call& call, const v1::StreamImagesRequest& request, const cri::Sink<v1::StreamImagesResponse>& sink) override;
+  Result<> stream_images(cri::Call& call, const v1::StreamImagesRequest& request,
+                         const cri::Sink<v1::StreamImagesResponse>& sink) override;
   Result<v1::ImageStatusResponse> image_status(cri::Call& call, const v1::ImageStatusRequest& request) override;
   Result<v1::PullImageResponse> pull_image(cri::Call& call, const v1::PullImageRequest& request) override;
   Result<v1::RemoveImageResponse> remove_image(cri::Call& call, const v1::RemoveImageRequest& request) override;

@@ -82,9 +82,11 @@ void wait_for_end(const sigset_t& signals) {
 
 Result<> serve(const Config& config, const sigset_t& signals) {
   TRY_ASSIGN(const Fd lock, lock_state(config.state));
-  TRY_ASSIGN(std::unique_ptr<rootfs::Images> opened, rootfs::Images::open({config.root, config.registry_config_dir}), "images");
+  TRY_ASSIGN(std::unique_ptr<rootfs::Images> opened, rootfs::Images::open({config.root, config.registry_config_dir}),
+             "images");
   const std::shared_ptr<rootfs::Images> images = std::move(opened);
-  TRY_ASSIGN(const std::unique_ptr<pods::Engine> engine, pods::Engine::open(engine_config(config), images, true), "pods");
+  TRY_ASSIGN(const std::unique_ptr<pods::Engine> engine, pods::Engine::open(engine_config(config), images, true),
+             "pods");
   EventHub events;
   TRY_ASSIGN(const std::unique_ptr<scheduler::Reporter> reporter, open_reporter(config, *engine), "scheduler");
   engine->on_event([&](const pods::LifecycleEvent& event) {
@@ -100,13 +102,17 @@ Result<> serve(const Config& config, const sigset_t& signals) {
   streaming::ServerConfig streaming_config;
   streaming_config.address = config.streaming_address;
   streaming_config.port = config.streaming_port;
-  TRY_ASSIGN(const std::unique_ptr<streaming::Server> streaming, streaming::Server::start(streaming_config, *engine), "streaming");
+  TRY_ASSIGN(const std::unique_ptr<streaming::Server> streaming, streaming::Server::start(streaming_config, *engine),
+             "streaming");
   RuntimeService runtime_service(*engine, *streaming, events, config.state);
   ImageService image_service(*images);
   cri::ServerConfig server_config;
   server_config.listen = config.listen;
-  TRY_ASSIGN(const std::unique_ptr<cri::Server> server, cri::Server::start(server_config, runtime_service, image_service), "cri");
-  log_info("berthd is serving", {{"version", kVersion}, {"listen", join(config.listen, ",")}, {"root", config.root}, {"state", config.state}});
+  TRY_ASSIGN(const std::unique_ptr<cri::Server> server,
+             cri::Server::start(server_config, runtime_service, image_service), "cri");
+  log_info(
+      "berthd is serving",
+      {{"version", kVersion}, {"listen", join(config.listen, ",")}, {"root", config.root}, {"state", config.state}});
   wait_for_end(signals);
   events.close();
   server->shutdown(kShutdownGrace);

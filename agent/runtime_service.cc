@@ -51,7 +51,8 @@ Result<v1::RuntimeConfigResponse> RuntimeService::runtime_config(cri::Call&, con
   return response;
 }
 
-Result<v1::UpdateRuntimeConfigResponse> RuntimeService::update_runtime_config(cri::Call&, const v1::UpdateRuntimeConfigRequest&) {
+Result<v1::UpdateRuntimeConfigResponse> RuntimeService::update_runtime_config(cri::Call&,
+                                                                              const v1::UpdateRuntimeConfigRequest&) {
   // The pod CIDR is for runtimes that write their own network configuration from a template.
   return v1::UpdateRuntimeConfigResponse();
 }
@@ -63,21 +64,25 @@ Result<v1::RunPodSandboxResponse> RuntimeService::run_pod_sandbox(cri::Call&, co
   return response;
 }
 
-Result<v1::StopPodSandboxResponse> RuntimeService::stop_pod_sandbox(cri::Call&, const v1::StopPodSandboxRequest& request) {
+Result<v1::StopPodSandboxResponse> RuntimeService::stop_pod_sandbox(cri::Call&,
+                                                                    const v1::StopPodSandboxRequest& request) {
   TRY(engine_.stop_pod_sandbox(request.pod_sandbox_id()));
   return v1::StopPodSandboxResponse();
 }
 
-Result<v1::RemovePodSandboxResponse> RuntimeService::remove_pod_sandbox(cri::Call&, const v1::RemovePodSandboxRequest& request) {
+Result<v1::RemovePodSandboxResponse> RuntimeService::remove_pod_sandbox(cri::Call&,
+                                                                        const v1::RemovePodSandboxRequest& request) {
   TRY(engine_.remove_pod_sandbox(request.pod_sandbox_id()));
   return v1::RemovePodSandboxResponse();
 }
 
-Result<v1::PodSandboxStatusResponse> RuntimeService::pod_sandbox_status(cri::Call&, const v1::PodSandboxStatusRequest& request) {
+Result<v1::PodSandboxStatusResponse> RuntimeService::pod_sandbox_status(cri::Call&,
+                                                                        const v1::PodSandboxStatusRequest& request) {
   return engine_.pod_sandbox_status(request.pod_sandbox_id(), request.verbose());
 }
 
-Result<v1::ListPodSandboxResponse> RuntimeService::list_pod_sandbox(cri::Call&, const v1::ListPodSandboxRequest& request) {
+Result<v1::ListPodSandboxResponse> RuntimeService::list_pod_sandbox(cri::Call&,
+                                                                    const v1::ListPodSandboxRequest& request) {
   return engine_.list_pod_sandbox(request);
 }
 
@@ -99,14 +104,16 @@ Result<v1::UpdatePodSandboxResourcesResponse> RuntimeService::update_pod_sandbox
   return v1::UpdatePodSandboxResourcesResponse();
 }
 
-Result<v1::CreateContainerResponse> RuntimeService::create_container(cri::Call&, const v1::CreateContainerRequest& request) {
+Result<v1::CreateContainerResponse> RuntimeService::create_container(cri::Call&,
+                                                                     const v1::CreateContainerRequest& request) {
   TRY_ASSIGN(const std::string id, engine_.create_container(request));
   v1::CreateContainerResponse response;
   response.set_container_id(id);
   return response;
 }
 
-Result<v1::StartContainerResponse> RuntimeService::start_container(cri::Call&, const v1::StartContainerRequest& request) {
+Result<v1::StartContainerResponse> RuntimeService::start_container(cri::Call&,
+                                                                   const v1::StartContainerRequest& request) {
   TRY(engine_.start_container(request.container_id()));
   return v1::StartContainerResponse();
 }
@@ -116,12 +123,14 @@ Result<v1::StopContainerResponse> RuntimeService::stop_container(cri::Call&, con
   return v1::StopContainerResponse();
 }
 
-Result<v1::RemoveContainerResponse> RuntimeService::remove_container(cri::Call&, const v1::RemoveContainerRequest& request) {
+Result<v1::RemoveContainerResponse> RuntimeService::remove_container(cri::Call&,
+                                                                     const v1::RemoveContainerRequest& request) {
   TRY(engine_.remove_container(request.container_id()));
   return v1::RemoveContainerResponse();
 }
 
-Result<v1::ListContainersResponse> RuntimeService::list_containers(cri::Call&, const v1::ListContainersRequest& request) {
+Result<v1::ListContainersResponse> RuntimeService::list_containers(cri::Call&,
+                                                                   const v1::ListContainersRequest& request) {
   return engine_.list_containers(request);
 }
 
@@ -136,22 +145,26 @@ Result<> RuntimeService::stream_containers(cri::Call&, const v1::StreamContainer
   return {};
 }
 
-Result<v1::ContainerStatusResponse> RuntimeService::container_status(cri::Call&, const v1::ContainerStatusRequest& request) {
+Result<v1::ContainerStatusResponse> RuntimeService::container_status(cri::Call&,
+                                                                     const v1::ContainerStatusRequest& request) {
   return engine_.container_status(request.container_id(), request.verbose());
 }
 
-Result<v1::UpdateContainerResourcesResponse> RuntimeService::update_container_resources(cri::Call&,
-                                                                                        const v1::UpdateContainerResourcesRequest& request) {
+Result<v1::UpdateContainerResourcesResponse> RuntimeService::update_container_resources(
+    cri::Call&, const v1::UpdateContainerResourcesRequest& request) {
   TRY(engine_.update_container_resources(request));
   return v1::UpdateContainerResourcesResponse();
 }
 
-Result<v1::ReopenContainerLogResponse> RuntimeService::reopen_container_log(cri::Call&, const v1::ReopenContainerLogRequest& request) {
+Result<v1::ReopenContainerLogResponse> RuntimeService::reopen_container_log(
+    cri::Call&, const v1::ReopenContainerLogRequest& request) {
   TRY(engine_.reopen_container_log(request.container_id()));
   return v1::ReopenContainerLogResponse();
 }
 
-Result<v1::ExecSyncResponse> RuntimeService::exec_sync(cri::Call&, const v1::ExecSyncRequest& request) { return engine_.exec_sync(request); }
+Result<v1::ExecSyncResponse> RuntimeService::exec_sync(cri::Call&, const v1::ExecSyncRequest& request) {
+  return engine_.exec_sync(request);
+}
 
 Result<v1::ContainerStatus> RuntimeService::running(const std::string& id) {
   TRY_ASSIGN(v1::ContainerStatusResponse response, engine_.container_status(id, false));
@@ -199,13 +212,15 @@ Result<v1::PortForwardResponse> RuntimeService::port_forward(cri::Call&, const v
   return response;
 }
 
-Result<v1::ContainerStatsResponse> RuntimeService::container_stats(cri::Call&, const v1::ContainerStatsRequest& request) {
+Result<v1::ContainerStatsResponse> RuntimeService::container_stats(cri::Call&,
+                                                                   const v1::ContainerStatsRequest& request) {
   v1::ContainerStatsResponse response;
   TRY_ASSIGN(*response.mutable_stats(), engine_.container_stats(request.container_id()));
   return response;
 }
 
-Result<v1::ListContainerStatsResponse> RuntimeService::list_container_stats(cri::Call&, const v1::ListContainerStatsRequest& request) {
+Result<v1::ListContainerStatsResponse> RuntimeService::list_container_stats(
+    cri::Call&, const v1::ListContainerStatsRequest& request) {
   return engine_.list_container_stats(request);
 }
 
@@ -220,13 +235,15 @@ Result<> RuntimeService::stream_container_stats(cri::Call&, const v1::StreamCont
   return {};
 }
 
-Result<v1::PodSandboxStatsResponse> RuntimeService::pod_sandbox_stats(cri::Call&, const v1::PodSandboxStatsRequest& request) {
+Result<v1::PodSandboxStatsResponse> RuntimeService::pod_sandbox_stats(cri::Call&,
+                                                                      const v1::PodSandboxStatsRequest& request) {
   v1::PodSandboxStatsResponse response;
   TRY_ASSIGN(*response.mutable_stats(), engine_.pod_sandbox_stats(request.pod_sandbox_id()));
   return response;
 }
 
-Result<v1::ListPodSandboxStatsResponse> RuntimeService::list_pod_sandbox_stats(cri::Call&, const v1::ListPodSandboxStatsRequest& request) {
+Result<v1::ListPodSandboxStatsResponse> RuntimeService::list_pod_sandbox_stats(
+    cri::Call&, const v1::ListPodSandboxStatsRequest& request) {
   return engine_.list_pod_sandbox_stats(request);
 }
 
@@ -241,7 +258,8 @@ Result<> RuntimeService::stream_pod_sandbox_stats(cri::Call&, const v1::StreamPo
   return {};
 }
 
-Result<> RuntimeService::get_container_events(cri::Call& call, const v1::GetEventsRequest&, const cri::Sink<v1::ContainerEventResponse>& sink) {
+Result<> RuntimeService::get_container_events(cri::Call& call, const v1::GetEventsRequest&,
+                                              const cri::Sink<v1::ContainerEventResponse>& sink) {
   return events_.serve(call, sink);
 }
 

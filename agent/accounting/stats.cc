@@ -48,7 +48,9 @@ Result<Usage> Sampler::sample() {
   const long long now = monotonic_nanos();
   const long long elapsed = now - last_at_;
   if (last_at_ == 0 || elapsed >= kShortestInterval) {
-    if (last_at_ != 0) last_rate_ = uint64_t(double(usage.cpu_nanos - std::min(usage.cpu_nanos, last_cpu_nanos_)) * 1e9 / double(elapsed));
+    if (last_at_ != 0)
+      last_rate_ =
+          uint64_t(double(usage.cpu_nanos - std::min(usage.cpu_nanos, last_cpu_nanos_)) * 1e9 / double(elapsed));
     last_cpu_nanos_ = usage.cpu_nanos;
     last_at_ = now;
   }

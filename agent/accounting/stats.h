@@ -2,11 +2,12 @@
 // What a control group uses, as CRI counts it, read through held directories: never a word to a shim.
 #pragma once
 
+#include <sys/types.h>
+
 #include <cstdint>
 #include <mutex>
 #include <optional>
 #include <string>
-#include <sys/types.h>
 #include <vector>
 
 #include "runtime/base/result.h"

@@ -15,7 +15,8 @@ namespace berth::core {
 // Held while it lives.
 class PodLock {
  public:
-  PodLock(std::shared_ptr<std::mutex> mutex, Fd file) : mutex_(std::move(mutex)), lock_(*mutex_, std::adopt_lock), file_(std::move(file)) {}
+  PodLock(std::shared_ptr<std::mutex> mutex, Fd file)
+      : mutex_(std::move(mutex)), lock_(*mutex_, std::adopt_lock), file_(std::move(file)) {}
   PodLock(PodLock&&) = default;
   PodLock& operator=(PodLock&&) = delete;
 

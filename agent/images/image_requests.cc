@@ -103,7 +103,8 @@ Result<rootfs::RegistryAuth> registry_auth(const v1::AuthConfig& auth) {
 }
 
 Result<v1::PullImageResponse> pull_image(rootfs::Images& images, const v1::PullImageRequest& request,
-                                         std::optional<std::chrono::milliseconds> timeout, const std::atomic<bool>* cancelled) {
+                                         std::optional<std::chrono::milliseconds> timeout,
+                                         const std::atomic<bool>* cancelled) {
   if (request.image().image().empty()) return fail(Code::kInvalidArgument, "no image given");
   rootfs::PullRequest pull;
   pull.reference = request.image().image();
@@ -113,7 +114,8 @@ Result<v1::PullImageResponse> pull_image(rootfs::Images& images, const v1::PullI
   pull.cancelled = cancelled;
   const long long begun = monotonic_nanos();
   TRY_ASSIGN(const rootfs::Image image, images.pull(pull));
-  log_info("image pulled", {{"image", request.image().image()}, {"id", image.id}, {"ms", (monotonic_nanos() - begun) / 1000000}});
+  log_info("image pulled",
+           {{"image", request.image().image()}, {"id", image.id}, {"ms", (monotonic_nanos() - begun) / 1000000}});
   v1::PullImageResponse response;
   response.set_image_ref(image.id);
   return response;

@@ -23,12 +23,14 @@ Result<v1::ListImagesResponse> list_images(rootfs::Images& images, const v1::Lis
 Result<v1::ImageStatusResponse> image_status(rootfs::Images& images, const v1::ImageStatusRequest& request);
 // `timeout`: kDeadlineExceeded when it passes; the aborted pull leaves nothing in the way of the next.
 Result<v1::PullImageResponse> pull_image(rootfs::Images& images, const v1::PullImageRequest& request,
-                                         std::optional<std::chrono::milliseconds> timeout, const std::atomic<bool>* cancelled);
+                                         std::optional<std::chrono::milliseconds> timeout,
+                                         const std::atomic<bool>* cancelled);
 // Absent is success.
 Result<v1::RemoveImageResponse> remove_image(rootfs::Images& images, const v1::RemoveImageRequest& request);
 Result<v1::ImageFsInfoResponse> image_fs_info(rootfs::Images& images);
 
-// CRI's AuthConfig: `auth` is base64 of user:password and counts when username is empty. kInvalidArgument when it is neither.
+// CRI's AuthConfig: `auth` is base64 of user:password and counts when username is empty. kInvalidArgument when it is
+// neither.
 Result<rootfs::RegistryAuth> registry_auth(const v1::AuthConfig& auth);
 
 }  // namespace berth::images

@@ -10,8 +10,10 @@
 
 namespace berth::pods {
 
-// Default set, then drop, then add ("ALL" stands for every one; add wins over drop ALL), cut to `bounding`. Names with or without
-// "CAP_", any case; kInvalidArgument for a name the kernel does not have. `privileged`: everything in `bounding`.
-Result<oci::Capabilities> container_capabilities(const ::runtime::v1::Capability& request, bool privileged, uint64_t bounding);
+// Default set, then drop, then add ("ALL" stands for every one; add wins over drop ALL), cut to `bounding`. Names with
+// or without "CAP_", any case; kInvalidArgument for a name the kernel does not have. `privileged`: everything in
+// `bounding`.
+Result<oci::Capabilities> container_capabilities(const ::runtime::v1::Capability& request, bool privileged,
+                                                 uint64_t bounding);
 
 }  // namespace berth::pods

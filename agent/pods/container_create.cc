@@ -46,10 +46,12 @@ Result<std::string> EngineImpl::create_container(const v1::CreateContainerReques
   TRY(validate_container(request.config()));
   TRY_ASSIGN(const PodPtr pod, pod_of(request.pod_sandbox_id()));
   const std::string name = concat(request.config().metadata().name(), "_", request.config().metadata().attempt());
-  return joins_.run(concat("container/", pod->record.id, "/", name), [&] { return create_new_container(request, pod, name); });
+  return joins_.run(concat("container/", pod->record.id, "/", name),
+                    [&] { return create_new_container(request, pod, name); });
 }
 
-Result<std::string> EngineImpl::create_new_container(const v1::CreateContainerRequest& request, const PodPtr& known, const std::string& name) {
+Result<std::string> EngineImpl::create_new_container(const v1::CreateContainerRequest& request, const PodPtr& known,
+                                                     const std::string& name) {
   TRY_ASSIGN(const core::PodLock lock, locks_.acquire(known->record.id));
   TRY_ASSIGN(const PodPtr pod, pod_of(known->record.id));
   if (pod->record.state != state::PodState::kReady) {
@@ -59,7 +61,8 @@ Result<std::string> EngineImpl::create_new_container(const v1::CreateContainerRe
   TRY_ASSIGN(const auto existing, store_->find_container_by_name(pod->record.id, name));
   if (existing) {
     if (existing->state == state::ContainerState::kCreated && existing->config == config) return existing->id;
-    return fail(Code::kAlreadyExists, concat("container name ", quote(name), " is in use by container ", quote(existing->id)));
+    return fail(Code::kAlreadyExists,
+                concat("container name ", quote(name), " is in use by container ", quote(existing->id)));
   }
   const std::string& wanted = request.config().image().image();
   TRY_ASSIGN(const auto image, images_->find(wanted));
@@ -83,7 +86,8 @@ Result<std::string> EngineImpl::create_new_container(const v1::CreateContainerRe
   const auto built = build_container(record, request.config(), *pod, *image);
   if (!built) {
     if (const auto undone = discard_container(record); !undone) {
-      log_error("failed container is kept for removal", {{"container", record.id}, {"error", undone.error().message()}});
+      log_error("failed container is kept for removal",
+                {{"container", record.id}, {"error", undone.error().message()}});
     }
     return std::unexpected(built.error());
   }
@@ -94,7 +98,8 @@ Result<std::string> EngineImpl::create_new_container(const v1::CreateContainerRe
   return record.id;
 }
 
-Result<> EngineImpl::build_container(state::ContainerRecord& record, const v1::ContainerConfig& config, const Pod& pod, const rootfs::Image& image) {
+Result<> EngineImpl::build_container(state::ContainerRecord& record, const v1::ContainerConfig& config, const Pod& pod,
+                                     const rootfs::Image& image) {
   TRY_ASSIGN(const rootfs::OverlayDirs layers, images_->prepare_snapshot(record.id, image.id));
   TRY_ASSIGN(const std::string passwd, read_image_file(layers.lower, "etc/passwd"));
   TRY_ASSIGN(const std::string group, read_image_file(layers.lower, "etc/group"));
@@ -123,8 +128,8 @@ Result<> EngineImpl::build_container(state::ContainerRecord& record, const v1::C
   return store_->update(record);
 }
 
-Result<oci::Spec> EngineImpl::make_spec(const state::ContainerRecord& record, const v1::ContainerConfig& config, const Pod& pod,
-                                        const rootfs::Image& image, const oci::User& user) {
+Result<oci::Spec> EngineImpl::make_spec(const state::ContainerRecord& record, const v1::ContainerConfig& config,
+                                        const Pod& pod, const rootfs::Image& image, const oci::User& user) {
   const v1::LinuxContainerSecurityContext& context = config.linux().security_context();
   SpecInput input;
   input.container_id = record.id;

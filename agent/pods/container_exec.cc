@@ -17,8 +17,8 @@
 namespace berth::pods {
 namespace {
 
-constexpr size_t kOutputLimit = 16u << 20;       // of each stream; the rest is read and dropped (CVE-2022-1708)
-constexpr int kDrainMilliseconds = 1000;         // after the exit, for a child that keeps the pipes open
+constexpr size_t kOutputLimit = 16u << 20;          // of each stream; the rest is read and dropped (CVE-2022-1708)
+constexpr int kDrainMilliseconds = 1000;            // after the exit, for a child that keeps the pipes open
 constexpr std::chrono::milliseconds kSlack{10000};  // the shim enforces the timeout; this is for a shim that cannot
 
 class ShimExecSession final : public ExecSession {
@@ -60,7 +60,8 @@ struct Capture {
 void capture_output(Capture& out, Capture& err, const Fd& exited) {
   long long drain_until = 0;
   while (out.fd || err.fd) {
-    struct pollfd polled[3] = {{out.fd.get(), POLLIN, 0}, {err.fd.get(), POLLIN, 0}, {drain_until != 0 ? -1 : exited.get(), POLLIN, 0}};
+    struct pollfd polled[3] = {
+        {out.fd.get(), POLLIN, 0}, {err.fd.get(), POLLIN, 0}, {drain_until != 0 ? -1 : exited.get(), POLLIN, 0}};
     int timeout = -1;
     if (drain_until != 0) {
       timeout = int(std::max<long long>(0, (drain_until - monotonic_nanos()) / 1000000));
@@ -103,7 +104,8 @@ Result<oci::Process> EngineImpl::exec_process(const ContainerPtr& container, con
   for (const std::string& entry : options.env) replace_variable(process.env, entry);
   if (options.working_dir) process.cwd = *options.working_dir;
   if (options.user) {
-    TRY_ASSIGN(const rootfs::OverlayDirs layers, images_->prepare_snapshot(container->record.id, container->record.image_id));
+    TRY_ASSIGN(const rootfs::OverlayDirs layers,
+               images_->prepare_snapshot(container->record.id, container->record.image_id));
     std::vector<std::string> directories{layers.upper};
     directories.insert(directories.end(), layers.lower.begin(), layers.lower.end());
     TRY_ASSIGN(const std::string passwd, read_image_file(directories, "etc/passwd"));
@@ -143,7 +145,8 @@ Result<v1::ExecSyncResponse> EngineImpl::exec_sync(const v1::ExecSyncRequest& re
   waiter.join();
   if (!*exit) return std::unexpected(exit->error());
   if ((*exit)->timed_out) {
-    return fail(Code::kDeadlineExceeded, concat("command ", quote(join(options.command, " ")), " timed out after ", request.timeout(), "s"));
+    return fail(Code::kDeadlineExceeded,
+                concat("command ", quote(join(options.command, " ")), " timed out after ", request.timeout(), "s"));
   }
   v1::ExecSyncResponse response;
   response.set_stdout(std::move(out.data));
@@ -179,7 +182,8 @@ Result<std::unique_ptr<ExecSession>> EngineImpl::attach(const std::string& id, c
   streams.open_stdin = options.open_stdin && container->config->stdin();
   streams.open_stdout = options.open_stdout;
   streams.open_stderr = options.open_stderr && !container->config->tty();
-  TRY_ASSIGN(shims::ShimSession session, shim.attach(container->record.id, streams, !live_), concat("attach to container ", quote(container->record.id)));
+  TRY_ASSIGN(shims::ShimSession session, shim.attach(container->record.id, streams, !live_),
+             concat("attach to container ", quote(container->record.id)));
   return std::make_unique<ShimExecSession>(std::move(shim), std::move(session), container->record.id, "");
 }
 

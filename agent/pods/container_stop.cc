@@ -72,9 +72,9 @@ Result<> EngineImpl::remove_container_locked(const ContainerPtr& container) {
   const std::string id = container->record.id;
   TRY(end_container(container, std::chrono::milliseconds(0)));
   TRY_ASSIGN(const ContainerPtr removing, change_container(id, [](state::ContainerRecord& record) {
-    record.state = state::ContainerState::kRemoving;
-    return true;
-  }));
+               record.state = state::ContainerState::kRemoving;
+               return true;
+             }));
   TRY(discard_container(removing->record));
   registry_.erase_container(id);
   {
@@ -82,7 +82,8 @@ Result<> EngineImpl::remove_container_locked(const ContainerPtr& container) {
     samplers_.erase(id);
     usages_.erase(id);
   }
-  if (const PodPtr pod = registry_.find_pod(removing->record.pod_id)) emit(Kind::kContainerRemoved, *pod, removing.get());
+  if (const PodPtr pod = registry_.find_pod(removing->record.pod_id))
+    emit(Kind::kContainerRemoved, *pod, removing.get());
   log_info("container removed", {{"container", id}});
   return {};
 }

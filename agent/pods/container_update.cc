@@ -7,7 +7,8 @@
 namespace berth::pods {
 
 void merge_resources(v1::LinuxContainerResources& target, const v1::LinuxContainerResources& changes) {
-  // Message fields are replaced when they are set, which is CRI's rule (zero: unchanged), but lists would be appended to.
+  // Message fields are replaced when they are set, which is CRI's rule (zero: unchanged), but lists would be appended
+  // to.
   if (changes.hugepage_limits_size() != 0) target.clear_hugepage_limits();
   target.MergeFrom(changes);
 }
@@ -22,7 +23,8 @@ Result<> EngineImpl::update_container_resources(const v1::UpdateContainerResourc
   merge_resources(merged, request.linux());
   if (container->record.state != state::ContainerState::kExited) {
     TRY_ASSIGN(const shims::ShimClient shim, shim_of(container->record.pod_id));
-    TRY(shim.update(container->record.id, oci_resources(merged, host_)), concat("update container ", quote(container->record.id)));
+    TRY(shim.update(container->record.id, oci_resources(merged, host_)),
+        concat("update container ", quote(container->record.id)));
   }
   TRY(change_container(container->record.id, [&](state::ContainerRecord& record) {
     record.resources = deterministic_bytes(merged);

@@ -26,7 +26,8 @@ Result<EngineConfig> complete(EngineConfig config) {
     TRY_ASSIGN(config.shim_path, shim_beside_this_program());
   }
   if (config.cgroup_driver == "systemd") {
-    return fail(Code::kUnimplemented, "cgroup driver \"systemd\" is not supported by this agent: use \"cgroupfs\" or \"auto\"");
+    return fail(Code::kUnimplemented,
+                "cgroup driver \"systemd\" is not supported by this agent: use \"cgroupfs\" or \"auto\"");
   }
   if (config.cgroup_driver != "auto" && config.cgroup_driver != "cgroupfs") {
     return fail(Code::kInvalidArgument, concat("cgroup driver ", quote(config.cgroup_driver), " is unknown"));
@@ -36,7 +37,8 @@ Result<EngineConfig> complete(EngineConfig config) {
 
 }  // namespace
 
-Result<std::unique_ptr<Engine>> Engine::open(EngineConfig config, std::shared_ptr<rootfs::Images> images, bool recover) {
+Result<std::unique_ptr<Engine>> Engine::open(EngineConfig config, std::shared_ptr<rootfs::Images> images,
+                                             bool recover) {
   TRY_ASSIGN(EngineConfig whole, complete(std::move(config)));
   auto engine = std::make_unique<EngineImpl>(std::move(whole), std::move(images), recover);
   TRY(engine->open());
@@ -94,14 +96,16 @@ Result<shims::ShimClient> EngineImpl::shim_of(const std::string& pod_id) const {
   return shims::ShimClient::connect(pod_directory(pod_id));
 }
 
-Result<ContainerPtr> EngineImpl::change_container(const std::string& id, const std::function<bool(state::ContainerRecord&)>& edit) {
+Result<ContainerPtr> EngineImpl::change_container(const std::string& id,
+                                                  const std::function<bool(state::ContainerRecord&)>& edit) {
   const std::lock_guard lock(records_mutex_);
   ContainerPtr current = registry_.find_container(id);
   if (!live_) {
     // Another process may have written since we looked.
     TRY_ASSIGN(auto record, store_->find_container(id));
     if (!record) current = nullptr;
-    if (record && current != nullptr) current = std::make_shared<const Container>(Container{std::move(*record), current->config});
+    if (record && current != nullptr)
+      current = std::make_shared<const Container>(Container{std::move(*record), current->config});
   }
   if (current == nullptr) return fail(Code::kNotFound, concat("container ", quote(id), " does not exist"));
   Container next = *current;
@@ -152,7 +156,8 @@ void EngineImpl::note_exit(const std::string& id, const shim::ExitRecord& exit) 
     return true;
   });
   if (!container) {
-    if (container.error().code() != Code::kNotFound) log_error("exit not recorded", {{"container", id}, {"error", container.error().message()}});
+    if (container.error().code() != Code::kNotFound)
+      log_error("exit not recorded", {{"container", id}, {"error", container.error().message()}});
     return;
   }
   if (!changed) return;

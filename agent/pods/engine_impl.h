@@ -59,7 +59,8 @@ class EngineImpl final : public Engine {
   Result<v1::ContainerStats> container_stats(const std::string& id) override;
   Result<v1::ListContainerStatsResponse> list_container_stats(const v1::ListContainerStatsRequest& request) override;
   Result<v1::PodSandboxStats> pod_sandbox_stats(const std::string& pod_id) override;
-  Result<v1::ListPodSandboxStatsResponse> list_pod_sandbox_stats(const v1::ListPodSandboxStatsRequest& request) override;
+  Result<v1::ListPodSandboxStatsResponse> list_pod_sandbox_stats(
+      const v1::ListPodSandboxStatsRequest& request) override;
 
   Result<std::string> resolve_container(const std::string& name_or_id) override;
   std::string cgroup_driver() const override { return "cgroupfs"; }
@@ -76,7 +77,8 @@ class EngineImpl final : public Engine {
   Result<ContainerPtr> container_of(const std::string& id);  // refreshes; kNotFound
   Result<shims::ShimClient> shim_of(const std::string& pod_id) const;
   // Applies `edit` to the newest record, stores and publishes it; `edit` returning false leaves it as it is.
-  Result<ContainerPtr> change_container(const std::string& id, const std::function<bool(state::ContainerRecord&)>& edit);
+  Result<ContainerPtr> change_container(const std::string& id,
+                                        const std::function<bool(state::ContainerRecord&)>& edit);
   Result<PodPtr> change_pod(const std::string& id, const std::function<bool(state::PodRecord&)>& edit);
   // Takes an exit over into the record, once, with its events.
   void note_exit(const std::string& id, const shim::ExitRecord& exit);
@@ -116,8 +118,10 @@ class EngineImpl final : public Engine {
   Result<> discard_pod(state::PodRecord& record);
 
   // container_create.cc
-  Result<std::string> create_new_container(const v1::CreateContainerRequest& request, const PodPtr& pod, const std::string& name);
-  Result<> build_container(state::ContainerRecord& record, const v1::ContainerConfig& config, const Pod& pod, const rootfs::Image& image);
+  Result<std::string> create_new_container(const v1::CreateContainerRequest& request, const PodPtr& pod,
+                                           const std::string& name);
+  Result<> build_container(state::ContainerRecord& record, const v1::ContainerConfig& config, const Pod& pod,
+                           const rootfs::Image& image);
   Result<oci::Spec> make_spec(const state::ContainerRecord& record, const v1::ContainerConfig& config, const Pod& pod,
                               const rootfs::Image& image, const oci::User& user);
   Result<std::string> joined_pid_namespace(const v1::ContainerConfig& config, const Pod& pod);

@@ -32,7 +32,8 @@ bool matches(const Pod& pod, const v1::PodSandboxStatsFilter& filter) {
 }
 
 bool matches(const Container& container, const v1::ContainerFilter& filter) {
-  if (!container.record.id.starts_with(filter.id()) || !container.record.pod_id.starts_with(filter.pod_sandbox_id())) return false;
+  if (!container.record.id.starts_with(filter.id()) || !container.record.pod_id.starts_with(filter.pod_sandbox_id()))
+    return false;
   if (filter.has_state() && cri_state(container.record.state) != filter.state().state()) return false;
   return has_labels(container.config->labels(), filter.label_selector());
 }

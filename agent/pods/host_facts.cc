@@ -49,7 +49,7 @@ Result<HostFacts> gather_host_facts(const cgroup::Layout& layout) {
   facts.hugetlb = limits_huge_pages(layout);
   const auto apparmor = sys::read_file("/sys/module/apparmor/parameters/enabled");
   facts.apparmor = apparmor && apparmor->starts_with('Y');
-  struct utsname names {};
+  struct utsname names{};
   if (::uname(&names) != 0) return fail_errno("uname");
   facts.host_name = names.nodename;
   TRY_ASSIGN(const std::string boot, sys::read_file("/proc/sys/kernel/random/boot_id"));

@@ -15,7 +15,7 @@ struct HostFacts {
   int oom_score_adj = 0;                          // ours: the lowest that can be given when may_lower_oom is false
   bool may_lower_oom = true;                      // CAP_SYS_RESOURCE
   bool cgroup_v2 = false;
-  bool hugetlb = false;                           // the hierarchy in use limits huge pages
+  bool hugetlb = false;  // the hierarchy in use limits huge pages
   bool apparmor = false;
   std::string host_name;
   std::string boot_id;

@@ -17,15 +17,18 @@
 namespace berth::pods {
 namespace {
 
-constexpr std::array<std::string_view, 8> kMountOptions = {"nosuid", "nodev", "noexec", "noatime", "nodiratime", "relatime", "suid", "dev"};
+constexpr std::array<std::string_view, 8> kMountOptions = {"nosuid",     "nodev",    "noexec", "noatime",
+                                                           "nodiratime", "relatime", "suid",   "dev"};
 
 Result<std::string> resolve_source(const std::string& host_path) {
-  if (!host_path.starts_with('/')) return fail(Code::kInvalidArgument, concat("mount host_path ", quote(host_path), " is not absolute"));
+  if (!host_path.starts_with('/'))
+    return fail(Code::kInvalidArgument, concat("mount host_path ", quote(host_path), " is not absolute"));
   std::array<char, PATH_MAX> resolved{};
   if (::realpath(host_path.c_str(), resolved.data()) != nullptr) return std::string(resolved.data());
   if (errno != ENOENT) return fail_errno(concat("mount host_path ", quote(host_path)));
   TRY(sys::make_directories(host_path, 0755), "mount host_path");
-  if (::realpath(host_path.c_str(), resolved.data()) == nullptr) return fail_errno(concat("mount host_path ", quote(host_path)));
+  if (::realpath(host_path.c_str(), resolved.data()) == nullptr)
+    return fail_errno(concat("mount host_path ", quote(host_path)));
   return std::string(resolved.data());
 }
 
@@ -52,13 +55,16 @@ Result<> apply_propagation(const v1::Mount& mount, const std::string& source, st
   TRY_ASSIGN(const std::string table, sys::read_file("/proc/self/mountinfo"));
   const MountPropagationState state = propagation_of(source, table);
   if (mount.propagation() == v1::PROPAGATION_BIDIRECTIONAL) {
-    if (!state.shared) return fail(Code::kInvalidArgument, concat("path ", quote(source), " is mounted on the host but is not a shared mount"));
+    if (!state.shared)
+      return fail(Code::kInvalidArgument,
+                  concat("path ", quote(source), " is mounted on the host but is not a shared mount"));
     options.emplace_back("rshared");
     rootfs_propagation = "rshared";
     return {};
   }
   if (!state.shared && !state.slave) {
-    return fail(Code::kInvalidArgument, concat("path ", quote(source), " is mounted on the host but is neither a shared nor a slave mount"));
+    return fail(Code::kInvalidArgument,
+                concat("path ", quote(source), " is mounted on the host but is neither a shared nor a slave mount"));
   }
   options.emplace_back("rslave");
   if (rootfs_propagation.empty()) rootfs_propagation = "rslave";
@@ -67,7 +73,8 @@ Result<> apply_propagation(const v1::Mount& mount, const std::string& source, st
 
 Result<oci::Mount> resolve_mount(const v1::Mount& mount, std::string& rootfs_propagation) {
   if (mount.has_image() && !mount.image().image().empty()) {
-    return fail(Code::kUnimplemented, concat("ImageVolumeMountFailed: mount ", quote(mount.container_path()), ": image volumes are not supported"));
+    return fail(Code::kUnimplemented, concat("ImageVolumeMountFailed: mount ", quote(mount.container_path()),
+                                             ": image volumes are not supported"));
   }
   oci::Mount bind;
   bind.destination = mount.container_path();
@@ -82,7 +89,8 @@ Result<oci::Mount> resolve_mount(const v1::Mount& mount, std::string& rootfs_pro
   }
   for (const std::string& option : mount.mount_options()) {
     if (std::find(kMountOptions.begin(), kMountOptions.end(), option) == kMountOptions.end()) {
-      return fail(Code::kInvalidArgument, concat("mount ", quote(mount.container_path()), ": option ", quote(option), " is not allowed"));
+      return fail(Code::kInvalidArgument,
+                  concat("mount ", quote(mount.container_path()), ": option ", quote(option), " is not allowed"));
     }
     bind.options.push_back(option);
   }
@@ -101,14 +109,17 @@ bool device_from_stat(const std::string& path, const struct stat& st, oci::Devic
   return true;
 }
 
-// Every device node below `directory`, named below `container_directory`. pts, shm, mqueue and console are the container's own.
-Result<> collect_devices(const std::string& directory, const std::string& container_directory, std::vector<oci::Device>& nodes) {
-  constexpr std::array<std::string_view, 9> kSkipped = {"pts", "shm", "mqueue", "console", "fd", "core", "ptmx", ".lxc", ".udev"};
+// Every device node below `directory`, named below `container_directory`. pts, shm, mqueue and console are the
+// container's own.
+Result<> collect_devices(const std::string& directory, const std::string& container_directory,
+                         std::vector<oci::Device>& nodes) {
+  constexpr std::array<std::string_view, 9> kSkipped = {"pts",  "shm",  "mqueue", "console", "fd",
+                                                        "core", "ptmx", ".lxc",   ".udev"};
   TRY_ASSIGN(const auto names, sys::list_directory(directory));
   for (const std::string& name : names) {
     if (std::find(kSkipped.begin(), kSkipped.end(), name) != kSkipped.end()) continue;
     const std::string path = concat(directory, "/", name);
-    struct stat st {};
+    struct stat st{};
     if (::lstat(path.c_str(), &st) != 0) continue;
     oci::Device device;
     if (S_ISDIR(st.st_mode)) {
@@ -123,7 +134,8 @@ Result<> collect_devices(const std::string& directory, const std::string& contai
 Result<std::string> device_access(const v1::Device& device) {
   if (device.permissions().empty()) return std::string("rwm");
   if (device.permissions().find_first_not_of("rwm") != std::string::npos) {
-    return fail(Code::kInvalidArgument, concat("device ", quote(device.host_path()), ": permissions ", quote(device.permissions()), " are not of \"rwm\""));
+    return fail(Code::kInvalidArgument, concat("device ", quote(device.host_path()), ": permissions ",
+                                               quote(device.permissions()), " are not of \"rwm\""));
   }
   return device.permissions();
 }
@@ -131,9 +143,10 @@ Result<std::string> device_access(const v1::Device& device) {
 Result<> add_device(const v1::Device& request, HostDevices& devices) {
   TRY_ASSIGN(const std::string access, device_access(request));
   std::array<char, PATH_MAX> resolved{};
-  if (::realpath(request.host_path().c_str(), resolved.data()) == nullptr) return fail_errno(concat("device ", quote(request.host_path())));
+  if (::realpath(request.host_path().c_str(), resolved.data()) == nullptr)
+    return fail_errno(concat("device ", quote(request.host_path())));
   const std::string container_path = request.container_path().empty() ? request.host_path() : request.container_path();
-  struct stat st {};
+  struct stat st{};
   if (::stat(resolved.data(), &st) != 0) return fail_errno(concat("device ", quote(request.host_path())));
   std::vector<oci::Device> nodes;
   if (S_ISDIR(st.st_mode)) {

@@ -14,9 +14,9 @@ namespace berth::pods {
 
 namespace v1 = ::runtime::v1;
 
-// The request's mounts as OCI binds, parents first. A missing host_path is made a directory, a symbolic link is resolved
-// (both as the CRI says and kubelet relies on). kInvalidArgument when propagation asks for more than the host's mount has.
-// `rootfs_propagation` is raised to "rslave" or "rshared" when a mount needs it.
+// The request's mounts as OCI binds, parents first. A missing host_path is made a directory, a symbolic link is
+// resolved (both as the CRI says and kubelet relies on). kInvalidArgument when propagation asks for more than the
+// host's mount has. `rootfs_propagation` is raised to "rslave" or "rshared" when a mount needs it.
 Result<std::vector<oci::Mount>> resolve_mounts(const v1::ContainerConfig& config, std::string& rootfs_propagation);
 
 struct HostDevices {

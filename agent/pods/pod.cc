@@ -21,7 +21,8 @@ std::vector<typename Map::mapped_type> oldest_first(const Map& map) {
   std::vector<typename Map::mapped_type> values;
   values.reserve(map.size());
   for (const auto& [id, value] : map) values.push_back(value);
-  std::stable_sort(values.begin(), values.end(), [](const auto& a, const auto& b) { return a->record.created_at < b->record.created_at; });
+  std::stable_sort(values.begin(), values.end(),
+                   [](const auto& a, const auto& b) { return a->record.created_at < b->record.created_at; });
   return values;
 }
 

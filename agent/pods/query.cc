@@ -19,13 +19,15 @@ v1::PodSandboxStatus EngineImpl::pod_status(const Pod& pod) const {
   v1::PodSandboxNetworkStatus& network = *status.mutable_network();
   // The primary address is the first IPv4 one; the others follow.
   const std::vector<std::string>& ips = pod.record.ips;
-  auto primary = std::find_if(ips.begin(), ips.end(), [](const std::string& ip) { return ip.find(':') == std::string::npos; });
+  auto primary =
+      std::find_if(ips.begin(), ips.end(), [](const std::string& ip) { return ip.find(':') == std::string::npos; });
   if (primary == ips.end()) primary = ips.begin();
   if (primary != ips.end()) network.set_ip(*primary);
   for (auto ip = ips.begin(); ip != ips.end(); ++ip) {
     if (ip != primary) network.add_additional_ips()->set_ip(*ip);
   }
-  *status.mutable_linux()->mutable_namespaces()->mutable_options() = pod.config->linux().security_context().namespace_options();
+  *status.mutable_linux()->mutable_namespaces()->mutable_options() =
+      pod.config->linux().security_context().namespace_options();
   *status.mutable_labels() = pod.config->labels();
   *status.mutable_annotations() = pod.config->annotations();
   status.set_runtime_handler(pod.record.runtime_handler);
@@ -69,9 +71,9 @@ Result<v1::PodSandboxStatusResponse> EngineImpl::pod_sandbox_status(const std::s
   }
   if (verbose) {
     // Ids and numbers only: nothing here needs escaping.
-    (*response.mutable_info())["info"] =
-        concat("{\"sandboxID\":\"", pod->record.id, "\",\"pid\":", pod->record.shim_pid, ",\"processStatus\":\"",
-               pod->record.state == state::PodState::kReady ? "running" : "stopped", "\",\"cgroupDriver\":\"cgroupfs\"}");
+    (*response.mutable_info())["info"] = concat(
+        "{\"sandboxID\":\"", pod->record.id, "\",\"pid\":", pod->record.shim_pid, ",\"processStatus\":\"",
+        pod->record.state == state::PodState::kReady ? "running" : "stopped", "\",\"cgroupDriver\":\"cgroupfs\"}");
   }
   return response;
 }
@@ -100,8 +102,9 @@ Result<v1::ContainerStatusResponse> EngineImpl::container_status(const std::stri
   if (verbose) {
     const std::string bundle = bundle_directory(container->record.pod_id, container->record.id);
     const std::string spec = sys::read_file(bundle + "/config.json").value_or("null");
-    (*response.mutable_info())["info"] = concat("{\"sandboxID\":\"", container->record.pod_id, "\",\"pid\":", container->record.pid,
-                                                ",\"snapshotter\":\"overlay\",\"runtimeSpec\":", spec, "}");
+    (*response.mutable_info())["info"] =
+        concat("{\"sandboxID\":\"", container->record.pod_id, "\",\"pid\":", container->record.pid,
+               ",\"snapshotter\":\"overlay\",\"runtimeSpec\":", spec, "}");
   }
   return response;
 }
@@ -137,7 +140,8 @@ Result<std::string> EngineImpl::resolve_container(const std::string& name_or_id)
   }
   const std::vector<std::string>& found = by_name.empty() ? by_prefix : by_name;
   if (found.empty()) return fail(Code::kNotFound, concat("No such container: ", name_or_id));
-  if (found.size() > 1) return fail(Code::kInvalidArgument, concat("Multiple containers found with name or ID prefix: ", name_or_id));
+  if (found.size() > 1)
+    return fail(Code::kInvalidArgument, concat("Multiple containers found with name or ID prefix: ", name_or_id));
   return found.front();
 }
 

@@ -131,7 +131,8 @@ Result<> EngineImpl::recover_pod(const PodPtr& pod) {
 void EngineImpl::settle_containers(const PodPtr& pod, const std::vector<shims::ContainerState>& states) {
   for (const ContainerPtr& container : registry_.containers_of(pod->record.id)) {
     if (container->record.state == ContainerState::kExited) continue;
-    const auto found = std::find_if(states.begin(), states.end(), [&](const auto& state) { return state.id == container->record.id; });
+    const auto found =
+        std::find_if(states.begin(), states.end(), [&](const auto& state) { return state.id == container->record.id; });
     if (found == states.end()) {
       note_lost(container);
     } else if (found->exit) {
@@ -146,7 +147,8 @@ void EngineImpl::settle_containers(const PodPtr& pod, const std::vector<shims::C
         record.pid = found->pid;
         return true;
       });
-      if (!changed) log_error("start not recorded", {{"container", container->record.id}, {"error", changed.error().message()}});
+      if (!changed)
+        log_error("start not recorded", {{"container", container->record.id}, {"error", changed.error().message()}});
     }
   }
 }
@@ -181,7 +183,8 @@ void EngineImpl::remove_orphans() {
   if (const auto snapshots = images_->snapshots()) {
     for (const std::string& key : *snapshots) {
       // Keys of other kinds belong to builds.
-      if (looks_like_id(key) && !known(*containers, key)) report("orphaned snapshot not removed", key, images_->remove_snapshot(key));
+      if (looks_like_id(key) && !known(*containers, key))
+        report("orphaned snapshot not removed", key, images_->remove_snapshot(key));
     }
   }
 }
@@ -195,7 +198,8 @@ void EngineImpl::sweep_abandoned() {
     const auto lock = locks_.try_acquire(found.id);
     if (!lock || *lock == nullptr) continue;
     auto current = store_->find_pod(found.id);
-    if (!current || !*current || ((*current)->state != PodState::kCreating && (*current)->state != PodState::kRemoving)) continue;
+    if (!current || !*current || ((*current)->state != PodState::kCreating && (*current)->state != PodState::kRemoving))
+      continue;
     report("abandoned pod not removed", found.id, discard_pod(**current));
   }
 }

@@ -7,6 +7,7 @@
 namespace berth::pods {
 
 // Fields of `changes` that are set replace those of `target`; zero leaves as it is; `unified` is merged by key.
-void merge_resources(::runtime::v1::LinuxContainerResources& target, const ::runtime::v1::LinuxContainerResources& changes);
+void merge_resources(::runtime::v1::LinuxContainerResources& target,
+                     const ::runtime::v1::LinuxContainerResources& changes);
 
 }  // namespace berth::pods

@@ -21,10 +21,12 @@ std::string resolv_conf_text(const v1::PodSandboxConfig& config, const std::stri
   return text;
 }
 
-std::string hosts_text(bool host_network, const std::string& host, const std::string& hostname, const std::vector<std::string>& ips) {
+std::string hosts_text(bool host_network, const std::string& host, const std::string& hostname,
+                       const std::vector<std::string>& ips) {
   if (host_network) return host;
-  std::string text = "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\nfe00::\tip6-localnet\n"
-                     "ff00::\tip6-mcastprefix\nff02::1\tip6-allnodes\nff02::2\tip6-allrouters\n";
+  std::string text =
+      "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\nfe00::\tip6-localnet\n"
+      "ff00::\tip6-mcastprefix\nff02::1\tip6-allnodes\nff02::2\tip6-allrouters\n";
   for (const std::string& ip : ips) text.append(ip).append("\t").append(hostname).append("\n");
   return text;
 }

@@ -15,7 +15,8 @@ std::string unique_name(const v1::PodSandboxMetadata& metadata) {
   return concat(metadata.name(), "_", metadata.namespace_(), "_", metadata.uid(), "_", metadata.attempt());
 }
 
-shim::PodSettings shim_settings(const state::PodRecord& record, const v1::PodSandboxConfig& config, const std::string& host_name) {
+shim::PodSettings shim_settings(const state::PodRecord& record, const v1::PodSandboxConfig& config,
+                                const std::string& host_name) {
   shim::PodSettings settings;
   settings.pod_id = record.id;
   settings.new_network = !uses_host_network(config);
@@ -33,7 +34,8 @@ shim::PodSettings shim_settings(const state::PodRecord& record, const v1::PodSan
   return settings;
 }
 
-network::Attachment attachment_of(const state::PodRecord& record, const v1::PodSandboxConfig& config, std::string netns) {
+network::Attachment attachment_of(const state::PodRecord& record, const v1::PodSandboxConfig& config,
+                                  std::string netns) {
   network::Attachment attachment;
   attachment.pod_id = record.id;
   attachment.netns = std::move(netns);
@@ -69,7 +71,8 @@ Result<std::string> EngineImpl::run_new_pod(const v1::RunPodSandboxRequest& requ
   if (existing) {
     // The caller of an earlier try went away before it had the answer.
     if (existing->state == state::PodState::kReady && existing->config == config) return existing->id;
-    return fail(Code::kAlreadyExists, concat("pod name ", quote(name), " is in use by pod sandbox ", quote(existing->id)));
+    return fail(Code::kAlreadyExists,
+                concat("pod name ", quote(name), " is in use by pod sandbox ", quote(existing->id)));
   }
   state::PodRecord record;
   record.id = random_hex(32);
@@ -81,7 +84,8 @@ Result<std::string> EngineImpl::run_new_pod(const v1::RunPodSandboxRequest& requ
   record.boot_id = host_.boot_id;
   const std::string& parent = request.config().linux().cgroup_parent();
   record.own_cgroup = parent.empty();
-  record.cgroup_parent = parent.empty() ? concat("/berth/", record.id) : concat(parent.starts_with('/') ? "" : "/", parent);
+  record.cgroup_parent =
+      parent.empty() ? concat("/berth/", record.id) : concat(parent.starts_with('/') ? "" : "/", parent);
   while (record.cgroup_parent.size() > 1 && record.cgroup_parent.ends_with('/')) record.cgroup_parent.pop_back();
   TRY_ASSIGN(const core::PodLock lock, locks_.acquire(record.id));
   TRY(store_->insert(record));
@@ -101,7 +105,8 @@ Result<std::string> EngineImpl::run_new_pod(const v1::RunPodSandboxRequest& requ
   emit(Kind::kSandboxCreated, *pod);
   emit(Kind::kSandboxReady, *pod);
   start_watch(record.id);
-  log_info("pod started", {{"pod", record.id}, {"name", name}, {"ms", (realtime_nanos() - record.created_at) / 1000000}});
+  log_info("pod started",
+           {{"pod", record.id}, {"name", name}, {"ms", (realtime_nanos() - record.created_at) / 1000000}});
   return record.id;
 }
 
@@ -111,7 +116,8 @@ Result<> EngineImpl::build_pod(state::PodRecord& record, const v1::PodSandboxCon
   if (!config.log_directory().empty()) TRY(sys::make_directories(config.log_directory(), 0755), "log_directory");
   TRY(make_pod_cgroup(record));
   TRY_ASSIGN(const shims::ShimClient shim,
-             shims::ShimClient::spawn(config_.shim_path, directory, shim_settings(record, config, host_.host_name)), "start the pod's shim");
+             shims::ShimClient::spawn(config_.shim_path, directory, shim_settings(record, config, host_.host_name)),
+             "start the pod's shim");
   record.shim_pid = shim.pid();
   record.shim_start_time = shim.start_time();
   record.pid_namespace_pid = shim.pid_namespace_pid();
@@ -131,11 +137,13 @@ Result<> EngineImpl::make_pod_cgroup(const state::PodRecord& record) const {
   return {};
 }
 
-Result<> EngineImpl::attach_network(state::PodRecord& record, const v1::PodSandboxConfig& config, const shims::ShimClient& shim) {
+Result<> EngineImpl::attach_network(state::PodRecord& record, const v1::PodSandboxConfig& config,
+                                    const shims::ShimClient& shim) {
   TRY_ASSIGN(network::Network* const net, network());
   record.network_attached = true;
   TRY(store_->update(record));
-  TRY_ASSIGN(const network::NetworkResult result, net->attach(attachment_of(record, config, shim.namespace_path("net"))));
+  TRY_ASSIGN(const network::NetworkResult result,
+             net->attach(attachment_of(record, config, shim.namespace_path("net"))));
   record.ips = result.ips;
   return {};
 }
@@ -146,7 +154,8 @@ Result<> EngineImpl::write_pod_files(const state::PodRecord& record, const v1::P
   const std::string host_hosts = sys::read_file("/etc/hosts").value_or("127.0.0.1\tlocalhost\n");
   const std::string host_resolv = sys::read_file("/etc/resolv.conf").value_or("");
   // Readable inside for every user; bound there, so never replaced by rename once a container runs.
-  TRY(sys::replace_file(directory + "/hosts", hosts_text(uses_host_network(config), host_hosts, name, record.ips), 0644, false));
+  TRY(sys::replace_file(directory + "/hosts", hosts_text(uses_host_network(config), host_hosts, name, record.ips), 0644,
+                        false));
   TRY(sys::replace_file(directory + "/resolv.conf", resolv_conf_text(config, host_resolv), 0644, false));
   return sys::replace_file(directory + "/hostname", name + "\n", 0644, false);
 }

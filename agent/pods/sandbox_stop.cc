@@ -23,7 +23,8 @@ Result<> EngineImpl::stop_pod_sandbox(const std::string& pod_id) {
 Result<> EngineImpl::stop_pod_locked(const PodPtr& pod) {
   const std::string id = pod->record.id;
   for (const ContainerPtr& container : registry_.containers_of(id)) {
-    if (container->record.state != state::ContainerState::kExited) TRY(end_container(container, std::chrono::milliseconds(0)));
+    if (container->record.state != state::ContainerState::kExited)
+      TRY(end_container(container, std::chrono::milliseconds(0)));
   }
   stop_watch(id);
   state::PodRecord record = pod->record;
@@ -34,10 +35,10 @@ Result<> EngineImpl::stop_pod_locked(const PodPtr& pod) {
   }
   const bool was_ready = pod->record.state == state::PodState::kReady;
   TRY_ASSIGN(const PodPtr stopped, change_pod(id, [&](state::PodRecord& current) {
-    current = record;
-    if (current.state == state::PodState::kReady) current.state = state::PodState::kNotReady;
-    return true;
-  }));
+               current = record;
+               if (current.state == state::PodState::kReady) current.state = state::PodState::kNotReady;
+               return true;
+             }));
   if (was_ready) {
     log_info("pod stopped", {{"pod", id}});
     emit(Kind::kSandboxStopped, *stopped);
@@ -99,9 +100,9 @@ Result<> EngineImpl::remove_pod_locked(const PodPtr& pod) {
   const std::string id = pod->record.id;
   for (const ContainerPtr& container : registry_.containers_of(id)) TRY(remove_container_locked(container));
   TRY_ASSIGN(const PodPtr removing, change_pod(id, [](state::PodRecord& record) {
-    record.state = state::PodState::kRemoving;
-    return true;
-  }));
+               record.state = state::PodState::kRemoving;
+               return true;
+             }));
   emit(Kind::kSandboxRemoved, *removing);
   state::PodRecord record = removing->record;
   TRY(discard_pod(record));

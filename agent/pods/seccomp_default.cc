@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/pods/seccomp_default.h"
 
-#include <cerrno>
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <initializer_list>
 #include <string_view>
 
@@ -33,14 +33,18 @@ constexpr std::string_view kAlways =
     "get_thread_area gettid gettimeofday getuid getuid32 getxattr getxattrat inotify_add_watch inotify_init "
     "inotify_init1 inotify_rm_watch io_cancel ioctl io_destroy io_getevents io_pgetevents io_pgetevents_time64 "
     "ioprio_get ioprio_set io_setup io_submit ipc kill landlock_add_rule landlock_create_ruleset "
-    "landlock_restrict_self lchown lchown32 lgetxattr link linkat listen listmount listxattr listxattrat llistxattr _llseek "
+    "landlock_restrict_self lchown lchown32 lgetxattr link linkat listen listmount listxattr listxattrat llistxattr "
+    "_llseek "
     "lremovexattr lseek lsetxattr lstat lstat64 madvise map_shadow_stack membarrier memfd_create memfd_secret mincore "
     "mkdir mkdirat mknod mknodat mlock mlock2 mlockall mmap mmap2 mprotect mq_getsetattr mq_notify mq_open "
-    "mq_timedreceive mq_timedreceive_time64 mq_timedsend mq_timedsend_time64 mq_unlink mremap mseal msgctl msgget msgrcv "
-    "msgsnd msync munlock munlockall munmap name_to_handle_at nanosleep newfstatat _newselect open openat openat2 pause "
+    "mq_timedreceive mq_timedreceive_time64 mq_timedsend mq_timedsend_time64 mq_unlink mremap mseal msgctl msgget "
+    "msgrcv "
+    "msgsnd msync munlock munlockall munmap name_to_handle_at nanosleep newfstatat _newselect open openat openat2 "
+    "pause "
     "pidfd_open pidfd_send_signal pipe pipe2 pkey_alloc pkey_free pkey_mprotect poll ppoll ppoll_time64 prctl pread64 "
     "preadv preadv2 prlimit64 process_mrelease pselect6 pselect6_time64 pwrite64 pwritev pwritev2 read readahead "
-    "readlink readlinkat readv recv recvfrom recvmmsg recvmmsg_time64 recvmsg remap_file_pages removexattr removexattrat "
+    "readlink readlinkat readv recv recvfrom recvmmsg recvmmsg_time64 recvmsg remap_file_pages removexattr "
+    "removexattrat "
     "rename renameat renameat2 restart_syscall rmdir rseq rt_sigaction rt_sigpending rt_sigprocmask rt_sigqueueinfo "
     "rt_sigreturn rt_sigsuspend rt_sigtimedwait rt_sigtimedwait_time64 rt_tgsigqueueinfo sched_getaffinity "
     "sched_getattr sched_getparam sched_get_priority_max sched_get_priority_min sched_getscheduler "
@@ -48,9 +52,11 @@ constexpr std::string_view kAlways =
     "sched_setscheduler sched_yield seccomp select semctl semget semop semtimedop semtimedop_time64 send sendfile "
     "sendfile64 sendmmsg sendmsg sendto setfsgid setfsgid32 setfsuid setfsuid32 setgid setgid32 setgroups setgroups32 "
     "setitimer setpgid setpriority setregid setregid32 setresgid setresgid32 setresuid setresuid32 setreuid setreuid32 "
-    "setrlimit set_robust_list setsid setsockopt set_thread_area set_tid_address setuid setuid32 setxattr setxattrat shmat "
+    "setrlimit set_robust_list setsid setsockopt set_thread_area set_tid_address setuid setuid32 setxattr setxattrat "
+    "shmat "
     "shmctl shmdt shmget shutdown sigaltstack signalfd signalfd4 sigprocmask sigreturn socketpair splice stat stat64 "
-    "statfs statfs64 statmount statx symlink symlinkat sync sync_file_range syncfs sysinfo tee tgkill time timer_create "
+    "statfs statfs64 statmount statx symlink symlinkat sync sync_file_range syncfs sysinfo tee tgkill time "
+    "timer_create "
     "timer_delete timer_getoverrun timer_gettime timer_gettime64 timer_settime timer_settime64 timerfd_create "
     "timerfd_gettime timerfd_gettime64 timerfd_settime timerfd_settime64 times tkill truncate truncate64 ugetrlimit "
     "umask uname unlink unlinkat utime utimensat utimensat_time64 utimes vfork vmsplice wait4 waitid waitpid write "
@@ -83,8 +89,9 @@ constexpr CapabilityRule kByCapability[] = {
 // Every namespace flag of clone(2): CLONE_NEWNS, CGROUP, UTS, IPC, USER, PID, NET.
 constexpr uint64_t kNamespaceFlags = 0x7E020000;
 constexpr uint64_t kPersonalities[] = {0x0, 0x8, 0x20000, 0x20008, 0xffffffff};
-// Other families reach kernel code that containers have no use for (AF_ALG, AF_VSOCK, the old protocols). The kernel looks at 32 bits
-// of the argument only, so the comparison must mask, or a high bit set by the caller would pass the filter.
+// Other families reach kernel code that containers have no use for (AF_ALG, AF_VSOCK, the old protocols). The kernel
+// looks at 32 bits of the argument only, so the comparison must mask, or a high bit set by the caller would pass the
+// filter.
 constexpr int kFamilies[] = {AF_UNIX, AF_INET, AF_INET6, AF_NETLINK, AF_PACKET};
 
 std::vector<std::string> words(std::string_view text) {
@@ -115,7 +122,8 @@ std::vector<std::string> native_architectures() {
 
 Result<oci::Seccomp> profile_from_file(const std::string& path) {
   if (path.empty()) return fail(Code::kInvalidArgument, "seccomp profile Localhost has no localhost_ref");
-  if (!path.starts_with('/')) return fail(Code::kInvalidArgument, concat("seccomp profile ", quote(path), " is not an absolute path"));
+  if (!path.starts_with('/'))
+    return fail(Code::kInvalidArgument, concat("seccomp profile ", quote(path), " is not an absolute path"));
   TRY_ASSIGN(const std::string text, sys::read_file(path, 1u << 20), "seccomp profile");
   TRY_ASSIGN(oci::Seccomp profile, oci::parse_seccomp(text), concat("seccomp profile ", quote(path)));
   return profile;
@@ -176,7 +184,8 @@ Result<std::optional<oci::Seccomp>> container_seccomp(const ::runtime::v1::Linux
   if (old.empty() || old == "unconfined") return std::nullopt;
   if (old == "runtime/default" || old == "docker/default") return default_seccomp(capabilities);
   constexpr std::string_view kLocalhost = "localhost/";
-  if (!old.starts_with(kLocalhost)) return fail(Code::kInvalidArgument, concat("seccomp profile ", quote(old), " is unknown"));
+  if (!old.starts_with(kLocalhost))
+    return fail(Code::kInvalidArgument, concat("seccomp profile ", quote(old), " is unknown"));
   TRY_ASSIGN(oci::Seccomp profile, profile_from_file(old.substr(kLocalhost.size())));
   return profile;
 }

@@ -4,8 +4,8 @@
 #pragma once
 
 #include <optional>
-#include <vector>
 #include <string>
+#include <vector>
 
 #include "cri/proto/runtime/v1/api.pb.h"
 #include "runtime/base/result.h"
@@ -17,8 +17,8 @@ namespace berth::pods {
 oci::Seccomp default_seccomp(const std::vector<std::string>& capabilities);
 
 // By the request: nothing or Unconfined → none; RuntimeDefault → default_seccomp; Localhost → the file, read as root.
-// kInvalidArgument for an empty localhost_ref (CVE-2023-2431) or a file that is no profile, kNotFound for a missing file.
-// The deprecated seccomp_profile_path counts only without the new field.
+// kInvalidArgument for an empty localhost_ref (CVE-2023-2431) or a file that is no profile, kNotFound for a missing
+// file. The deprecated seccomp_profile_path counts only without the new field.
 Result<std::optional<oci::Seccomp>> container_seccomp(const ::runtime::v1::LinuxContainerSecurityContext& context,
                                                       const std::vector<std::string>& capabilities);
 

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/pods/signals.h"
 
-#include <csignal>
-
 #include <algorithm>
 #include <cctype>
+#include <csignal>
 #include <string>
 
 #include "runtime/base/log.h"
@@ -20,11 +19,12 @@ struct NamedSignal {
   int number;
 };
 constexpr NamedSignal kSignals[] = {
-    {"ABRT", SIGABRT}, {"ALRM", SIGALRM}, {"BUS", SIGBUS}, {"CHLD", SIGCHLD}, {"CLD", SIGCHLD}, {"CONT", SIGCONT},
-    {"FPE", SIGFPE}, {"HUP", SIGHUP}, {"ILL", SIGILL}, {"INT", SIGINT}, {"IO", SIGIO}, {"IOT", SIGIOT},
-    {"KILL", SIGKILL}, {"PIPE", SIGPIPE}, {"POLL", SIGPOLL}, {"PROF", SIGPROF}, {"PWR", SIGPWR}, {"QUIT", SIGQUIT},
-    {"SEGV", SIGSEGV}, {"STKFLT", SIGSTKFLT}, {"STOP", SIGSTOP}, {"SYS", SIGSYS}, {"TERM", SIGTERM}, {"TRAP", SIGTRAP},
-    {"TSTP", SIGTSTP}, {"TTIN", SIGTTIN}, {"TTOU", SIGTTOU}, {"URG", SIGURG}, {"USR1", SIGUSR1}, {"USR2", SIGUSR2},
+    {"ABRT", SIGABRT},     {"ALRM", SIGALRM},   {"BUS", SIGBUS},   {"CHLD", SIGCHLD}, {"CLD", SIGCHLD},
+    {"CONT", SIGCONT},     {"FPE", SIGFPE},     {"HUP", SIGHUP},   {"ILL", SIGILL},   {"INT", SIGINT},
+    {"IO", SIGIO},         {"IOT", SIGIOT},     {"KILL", SIGKILL}, {"PIPE", SIGPIPE}, {"POLL", SIGPOLL},
+    {"PROF", SIGPROF},     {"PWR", SIGPWR},     {"QUIT", SIGQUIT}, {"SEGV", SIGSEGV}, {"STKFLT", SIGSTKFLT},
+    {"STOP", SIGSTOP},     {"SYS", SIGSYS},     {"TERM", SIGTERM}, {"TRAP", SIGTRAP}, {"TSTP", SIGTSTP},
+    {"TTIN", SIGTTIN},     {"TTOU", SIGTTOU},   {"URG", SIGURG},   {"USR1", SIGUSR1}, {"USR2", SIGUSR2},
     {"VTALRM", SIGVTALRM}, {"WINCH", SIGWINCH}, {"XCPU", SIGXCPU}, {"XFSZ", SIGXFSZ}};
 
 constexpr int kRealTimeFirst = 34;  // SIGRTMIN as glibc, musl and the CRI's names count
@@ -37,7 +37,8 @@ int real_time_signal(std::string_view name) {
   std::string_view rest = name.substr(5);
   const int base = from_first ? kRealTimeFirst : kRealTimeLast;
   if (rest.empty()) return base;
-  for (const std::string_view word : {std::string_view(from_first ? "PLUS" : "MINUS"), std::string_view(from_first ? "+" : "-")}) {
+  for (const std::string_view word :
+       {std::string_view(from_first ? "PLUS" : "MINUS"), std::string_view(from_first ? "+" : "-")}) {
     if (!rest.starts_with(word)) continue;
     const auto offset = parse_uint32(rest.substr(word.size()));
     if (!offset || *offset > 30) return 0;
@@ -49,7 +50,8 @@ int real_time_signal(std::string_view name) {
 }  // namespace
 
 Result<int> parse_signal(std::string_view text) {
-  if (const auto number = parse_uint32(text); number && *number >= 1 && *number <= uint32_t(kRealTimeLast)) return int(*number);
+  if (const auto number = parse_uint32(text); number && *number >= 1 && *number <= uint32_t(kRealTimeLast))
+    return int(*number);
   std::string name(text);
   std::transform(name.begin(), name.end(), name.begin(), [](unsigned char c) { return char(std::toupper(c)); });
   if (name.starts_with("SIG")) name.erase(0, 3);

@@ -13,7 +13,9 @@ namespace {
 
 constexpr std::string_view kDefaultPath = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-const v1::LinuxContainerSecurityContext& security(const SpecInput& input) { return input.config->linux().security_context(); }
+const v1::LinuxContainerSecurityContext& security(const SpecInput& input) {
+  return input.config->linux().security_context();
+}
 
 void set_variable(std::vector<std::string>& environment, const std::string& entry) {
   const std::string_view key = std::string_view(entry).substr(0, entry.find('=') + 1);
@@ -35,7 +37,8 @@ std::string working_directory(const SpecInput& input) {
 int clamped_oom_score(int64_t wanted, const HostFacts& host, const std::string& id) {
   const int value = int(std::clamp<int64_t>(wanted, -1000, 1000));
   if (host.may_lower_oom || value >= host.oom_score_adj) return value;
-  log_warn("oom_score_adj raised to the agent's own", {{"container", id}, {"wanted", value}, {"given", host.oom_score_adj}});
+  log_warn("oom_score_adj raised to the agent's own",
+           {{"container", id}, {"wanted", value}, {"given", host.oom_score_adj}});
   return host.oom_score_adj;
 }
 
@@ -52,7 +55,8 @@ Result<oci::Process> build_process(const SpecInput& input) {
   TRY_ASSIGN(process.capabilities, container_capabilities(security(input).capabilities(), security(input).privileged(),
                                                           input.host->bounding_capabilities));
   process.no_new_privileges = security(input).no_new_privs();
-  process.oom_score_adj = clamped_oom_score(input.config->linux().resources().oom_score_adj(), *input.host, input.container_id);
+  process.oom_score_adj =
+      clamped_oom_score(input.config->linux().resources().oom_score_adj(), *input.host, input.container_id);
   return process;
 }
 
@@ -78,7 +82,8 @@ void add_mounts(const SpecInput& input, oci::Spec& spec) {
   std::vector<oci::Mount> defaults = {
       make_mount("/proc", "proc", "proc", {"nosuid", "noexec", "nodev"}),
       make_mount("/dev", "tmpfs", "tmpfs", {"nosuid", "strictatime", "mode=755", "size=65536k"}),
-      make_mount("/dev/pts", "devpts", "devpts", {"nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"}),
+      make_mount("/dev/pts", "devpts", "devpts",
+                 {"nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"}),
       make_mount("/dev/mqueue", "mqueue", "mqueue", {"nosuid", "noexec", "nodev"}),
       make_mount("/sys", "sysfs", "sysfs", {"nosuid", "noexec", "nodev", kernel_access}),
       make_mount("/sys/fs/cgroup", "cgroup", "cgroup", {"nosuid", "noexec", "nodev", "relatime", kernel_access}),
@@ -106,7 +111,8 @@ Result<> add_namespaces(const SpecInput& input, oci::Spec& spec) {
       spec.linux_.namespaces.push_back({"pid", ""});
       break;
     default:
-      if (input.pid_namespace.empty()) return fail(Code::kFailedPrecondition, "the pid namespace to join does not exist");
+      if (input.pid_namespace.empty())
+        return fail(Code::kFailedPrecondition, "the pid namespace to join does not exist");
       spec.linux_.namespaces.push_back({"pid", input.pid_namespace});
   }
   if (input.host->cgroup_v2) spec.linux_.namespaces.push_back({"cgroup", ""});
@@ -126,12 +132,15 @@ void add_paths(const SpecInput& input, oci::Spec& spec) {
 
 Result<> add_apparmor(const SpecInput& input, oci::Process& process) {
   const v1::SecurityProfile& profile = security(input).apparmor();
-  if (!security(input).has_apparmor() || profile.profile_type() != v1::SecurityProfile::Localhost || security(input).privileged()) {
+  if (!security(input).has_apparmor() || profile.profile_type() != v1::SecurityProfile::Localhost ||
+      security(input).privileged()) {
     return {};
   }
-  if (profile.localhost_ref().empty()) return fail(Code::kInvalidArgument, "apparmor profile Localhost has no localhost_ref");
+  if (profile.localhost_ref().empty())
+    return fail(Code::kInvalidArgument, "apparmor profile Localhost has no localhost_ref");
   if (!input.host->apparmor) {
-    return fail(Code::kFailedPrecondition, concat("apparmor profile ", quote(profile.localhost_ref()), ": the host has no apparmor"));
+    return fail(Code::kFailedPrecondition,
+                concat("apparmor profile ", quote(profile.localhost_ref()), ": the host has no apparmor"));
   }
   process.apparmor_profile = profile.localhost_ref();
   return {};
@@ -155,7 +164,8 @@ std::vector<std::string> container_environment(const SpecInput& input) {
   return environment;
 }
 
-Result<std::vector<std::string>> container_arguments(const v1::ContainerConfig& config, const rootfs::ImageConfig& image) {
+Result<std::vector<std::string>> container_arguments(const v1::ContainerConfig& config,
+                                                     const rootfs::ImageConfig& image) {
   std::vector<std::string> arguments(config.command().begin(), config.command().end());
   if (arguments.empty()) {
     arguments = image.entrypoint;
@@ -180,7 +190,8 @@ oci::Resources oci_resources(const v1::LinuxContainerResources& resources, const
   if (resources.memory_swap_limit_in_bytes() != 0) memory.swap = resources.memory_swap_limit_in_bytes();
   if (memory.limit || memory.swap) out.memory = memory;
   if (host.hugetlb) {
-    for (const v1::HugepageLimit& limit : resources.hugepage_limits()) out.hugepage_limits.push_back({limit.page_size(), limit.limit()});
+    for (const v1::HugepageLimit& limit : resources.hugepage_limits())
+      out.hugepage_limits.push_back({limit.page_size(), limit.limit()});
   }
   if (host.cgroup_v2) out.unified.insert(resources.unified().begin(), resources.unified().end());
   return out;
@@ -188,13 +199,15 @@ oci::Resources oci_resources(const v1::LinuxContainerResources& resources, const
 
 const std::vector<std::string>& default_masked_paths() {
   static const std::vector<std::string> paths = {
-      "/proc/asound", "/proc/acpi", "/proc/interrupts", "/proc/kcore", "/proc/keys", "/proc/latency_stats", "/proc/timer_list",
-      "/proc/timer_stats", "/proc/sched_debug", "/proc/scsi", "/sys/firmware", "/sys/devices/virtual/powercap"};
+      "/proc/asound",      "/proc/acpi",          "/proc/interrupts", "/proc/kcore",
+      "/proc/keys",        "/proc/latency_stats", "/proc/timer_list", "/proc/timer_stats",
+      "/proc/sched_debug", "/proc/scsi",          "/sys/firmware",    "/sys/devices/virtual/powercap"};
   return paths;
 }
 
 const std::vector<std::string>& default_readonly_paths() {
-  static const std::vector<std::string> paths = {"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"};
+  static const std::vector<std::string> paths = {"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys",
+                                                 "/proc/sysrq-trigger"};
   return paths;
 }
 

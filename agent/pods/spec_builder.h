@@ -27,11 +27,11 @@ struct SpecInput {
   std::vector<oci::Mount> mounts;  // resolve_mounts
   std::string rootfs_propagation;
   HostDevices devices;
-  std::optional<oci::Seccomp> seccomp;     // container_seccomp
-  std::string pod_directory;               // holds hosts, hostname, resolv.conf, shm
-  std::string host_name;                   // as the pod's processes see it
-  std::string cgroup_parent;               // absolute within the hierarchy
-  std::string pid_namespace;               // path of the one to join when effective_pid_mode is POD or TARGET
+  std::optional<oci::Seccomp> seccomp;  // container_seccomp
+  std::string pod_directory;            // holds hosts, hostname, resolv.conf, shm
+  std::string host_name;                // as the pod's processes see it
+  std::string cgroup_parent;            // absolute within the hierarchy
+  std::string pid_namespace;            // path of the one to join when effective_pid_mode is POD or TARGET
 };
 
 // CONTAINER: a new one, NODE: the host's, POD or TARGET: one to join. A container that asks for the pod's gets what the
@@ -50,6 +50,7 @@ const std::vector<std::string>& default_readonly_paths();
 
 // The variables of image and request in order, later ones replacing earlier, with PATH, HOSTNAME and TERM.
 std::vector<std::string> container_environment(const SpecInput& input);
-Result<std::vector<std::string>> container_arguments(const v1::ContainerConfig& config, const rootfs::ImageConfig& image);
+Result<std::vector<std::string>> container_arguments(const v1::ContainerConfig& config,
+                                                     const rootfs::ImageConfig& image);
 
 }  // namespace berth::pods

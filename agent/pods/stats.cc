@@ -104,7 +104,8 @@ Result<v1::ContainerStats> EngineImpl::stats_of(const Container& container) {
     stats.mutable_swap()->set_timestamp(usage.taken_at);
     stats.mutable_swap()->mutable_swap_usage_bytes()->set_value(*usage.swap_bytes);
     const uint64_t limit = usage.swap_limit_bytes.value_or(0);
-    stats.mutable_swap()->mutable_swap_available_bytes()->set_value(limit > *usage.swap_bytes ? limit - *usage.swap_bytes : 0);
+    stats.mutable_swap()->mutable_swap_available_bytes()->set_value(
+        limit > *usage.swap_bytes ? limit - *usage.swap_bytes : 0);
   }
   if (usage.io_pressure) {
     stats.mutable_io()->set_timestamp(usage.taken_at);
@@ -181,7 +182,8 @@ Result<v1::PodSandboxStats> EngineImpl::pod_sandbox_stats(const std::string& pod
   return pod_stats_of(*pod);
 }
 
-Result<v1::ListPodSandboxStatsResponse> EngineImpl::list_pod_sandbox_stats(const v1::ListPodSandboxStatsRequest& request) {
+Result<v1::ListPodSandboxStatsResponse> EngineImpl::list_pod_sandbox_stats(
+    const v1::ListPodSandboxStatsRequest& request) {
   TRY(refresh());
   v1::ListPodSandboxStatsResponse response;
   for (const PodPtr& pod : registry_.pods()) {

@@ -65,7 +65,8 @@ Result<uint32_t> find_group(std::string_view group, std::string_view name) {
 Result<> check_account_name(std::string_view name) {
   const bool sign = name.starts_with('+') || name.starts_with('-');
   const bool hexadecimal = name.starts_with("0x") || name.starts_with("0X");
-  const bool odd = std::any_of(name.begin(), name.end(), [](unsigned char c) { return c <= ' ' || c == ':' || c == 0x7f; });
+  const bool odd =
+      std::any_of(name.begin(), name.end(), [](unsigned char c) { return c <= ' ' || c == ':' || c == 0x7f; });
   if (name.empty() || sign || hexadecimal || odd) {
     return fail(Code::kInvalidArgument, concat("user or group ", quote(name), " is neither a number nor a name"));
   }
@@ -127,10 +128,11 @@ Result<Found> read_from_layer(const Fd& layer, const std::string& path, std::str
     if (error == ENOTDIR || is_opaque(layer, parent)) return Found::kHidden;
     return Found::kBelow;
   }
-  struct stat st {};
+  struct stat st{};
   if (::fstat(handle->get(), &st) != 0) return fail_errno(concat("stat ", quote(path)));
   if (S_ISCHR(st.st_mode) && st.st_rdev == makedev(0, 0)) return Found::kHidden;  // overlay's whiteout
-  if (!S_ISREG(st.st_mode)) return fail(Code::kInvalidArgument, concat("image file ", quote(path), " is no regular file"));
+  if (!S_ISREG(st.st_mode))
+    return fail(Code::kInvalidArgument, concat("image file ", quote(path), " is no regular file"));
   TRY_ASSIGN(const Fd file, sys::open_path(sys::fd_path(handle->get()), O_RDONLY | O_NONBLOCK));
   TRY_ASSIGN(content, sys::read_all(file.get(), kAccountFileLimit), concat("image file ", quote(path)));
   return Found::kHere;

@@ -31,8 +31,8 @@ struct UserRequest {
 // number outside 0…2147483647, a name that no entry has. additional_gids are ascending and hold the primary gid.
 Result<oci::User> resolve_user(const UserRequest& request, std::string_view passwd, std::string_view group);
 
-// `path` (relative, e.g. "etc/passwd") as the overlay of `lower` (uppermost first) shows it; "" when absent. Resolved inside
-// each layer, regular files only, at most 10 MiB. Whiteouts and opaque directories hide what lies below.
+// `path` (relative, e.g. "etc/passwd") as the overlay of `lower` (uppermost first) shows it; "" when absent. Resolved
+// inside each layer, regular files only, at most 10 MiB. Whiteouts and opaque directories hide what lies below.
 Result<std::string> read_image_file(const std::vector<std::string>& lower, const std::string& path);
 
 // The kernel's range as Kubernetes allows it: decimal digits, at most 2147483647. Used for every id that people type.

@@ -29,7 +29,8 @@ Result<> check_dns(const v1::DNSConfig& dns) {
   const auto check = [](std::string_view field, const auto& entries) -> Result<> {
     for (const std::string& entry : entries) {
       const bool blank = std::any_of(entry.begin(), entry.end(), [](unsigned char c) { return c <= ' ' || c == 0x7f; });
-      if (entry.empty() || blank || entry.size() > 1024) return invalid(concat(field, " ", quote(entry), " is not one word"));
+      if (entry.empty() || blank || entry.size() > 1024)
+        return invalid(concat(field, " ", quote(entry), " is not one word"));
     }
     return {};
   };
@@ -47,7 +48,8 @@ bool is_sysctl_key(std::string_view key) {
 }
 
 bool is_ipc_sysctl(std::string_view key) {
-  return key.starts_with("kernel.shm") || key.starts_with("kernel.msg") || key == "kernel.sem" || key.starts_with("fs.mqueue.");
+  return key.starts_with("kernel.shm") || key.starts_with("kernel.msg") || key == "kernel.sem" ||
+         key.starts_with("fs.mqueue.");
 }
 
 Result<> check_sysctl(const std::string& key, const std::string& value, bool host_network, bool host_ipc) {
@@ -60,7 +62,8 @@ Result<> check_sysctl(const std::string& key, const std::string& value, bool hos
   // "net/ipv4/ip_forward" is the other spelling of the same key; the namespace is told by the first parts only.
   if (dotted.find('/') < dotted.find('.')) std::replace(dotted.begin(), dotted.end(), '/', '.');
   if (dotted.starts_with("net.")) {
-    if (host_network) return invalid(concat("sysctl ", quote(key), " is not allowed with the host's network namespace"));
+    if (host_network)
+      return invalid(concat("sysctl ", quote(key), " is not allowed with the host's network namespace"));
     return {};
   }
   if (is_ipc_sysctl(dotted)) {
@@ -78,7 +81,8 @@ Result<> check_user_namespace(const v1::NamespaceOption& options) {
     case v1::POD:
       return fail(Code::kUnimplemented, "user namespace mode POD is not supported");
     default:
-      return invalid(concat("user namespace mode ", v1::NamespaceMode_Name(options.userns_options().mode()), " is not allowed"));
+      return invalid(
+          concat("user namespace mode ", v1::NamespaceMode_Name(options.userns_options().mode()), " is not allowed"));
   }
 }
 
@@ -100,7 +104,8 @@ Result<> check_cgroup_parent(std::string_view parent, bool systemd_driver) {
   if (!slice && systemd_driver) {
     return invalid(concat("cgroup_parent ", quote(parent), " is no systemd slice, but the cgroup driver is systemd"));
   }
-  if (parent.find(':') != std::string_view::npos) return invalid(concat("cgroup_parent ", quote(parent), " holds a colon"));
+  if (parent.find(':') != std::string_view::npos)
+    return invalid(concat("cgroup_parent ", quote(parent), " holds a colon"));
   for (const std::string_view part : split(parent, '/')) {
     if (part == ".." || part == ".") return invalid(concat("cgroup_parent ", quote(parent), " holds ", quote(part)));
   }
@@ -122,13 +127,16 @@ Result<> check_mount(const v1::Mount& mount) {
   TRY(validate_absolute_path("mount container_path", mount.container_path()));
   if (has_control_bytes(mount.host_path())) return invalid("mount host_path holds control characters");
   if (mount.recursive_read_only()) {
-    if (!mount.readonly()) return invalid(concat("mount ", quote(mount.container_path()), ": recursive_read_only needs readonly"));
+    if (!mount.readonly())
+      return invalid(concat("mount ", quote(mount.container_path()), ": recursive_read_only needs readonly"));
     if (mount.propagation() != v1::PROPAGATION_PRIVATE) {
-      return invalid(concat("mount ", quote(mount.container_path()), ": recursive_read_only needs private propagation"));
+      return invalid(
+          concat("mount ", quote(mount.container_path()), ": recursive_read_only needs private propagation"));
     }
   }
   if (mount.uidmappings_size() != 0 || mount.gidmappings_size() != 0) {
-    return fail(Code::kUnimplemented, concat("mount ", quote(mount.container_path()), ": id mappings are not supported"));
+    return fail(Code::kUnimplemented,
+                concat("mount ", quote(mount.container_path()), ": id mappings are not supported"));
   }
   return {};
 }
@@ -187,7 +195,8 @@ Result<> validate_container(const v1::ContainerConfig& config) {
     if (env.key().empty() || env.key().find('=') != std::string::npos || has_control_bytes(env.key())) {
       return invalid(concat("environment name ", quote(env.key()), " is not allowed"));
     }
-    if (env.value().find('\0') != std::string::npos) return invalid(concat("environment value of ", quote(env.key()), " holds a NUL"));
+    if (env.value().find('\0') != std::string::npos)
+      return invalid(concat("environment value of ", quote(env.key()), " holds a NUL"));
   }
   for (const v1::Mount& mount : config.mounts()) TRY(check_mount(mount));
   if (config.cdi_devices_size() != 0) {
@@ -195,7 +204,8 @@ Result<> validate_container(const v1::ContainerConfig& config) {
   }
   if (!config.working_dir().empty()) TRY(validate_absolute_path("working_dir", config.working_dir()));
   const v1::NamespaceOption& namespaces = config.linux().security_context().namespace_options();
-  if (namespaces.pid() == v1::TARGET && namespaces.target_id().empty()) return invalid("pid namespace mode TARGET has no target_id");
+  if (namespaces.pid() == v1::TARGET && namespaces.target_id().empty())
+    return invalid("pid namespace mode TARGET has no target_id");
   return {};
 }
 

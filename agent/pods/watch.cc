@@ -65,7 +65,7 @@ void EngineImpl::watch_pod(const std::string& pod_id, int stop) {
     log_warn("watch on a shim ended", {{"pod", pod_id}, {"error", result.error().message()}});
     if (!shim->alive()) break;
     // Alive but not answering (stopped, out of descriptors): ask again, slowly.
-    struct pollfd waiting {stop, POLLIN, 0};
+    struct pollfd waiting{stop, POLLIN, 0};
     if (::poll(&waiting, 1, 1000) > 0) return;
   }
   shim_lost(pod_id);

@@ -27,10 +27,12 @@ CREATE TABLE IF NOT EXISTS containers(
 )";
 
 constexpr const char* kPodColumns =
-    "id, name_space, name, config, runtime_handler, state, created_at, ips, cgroup_parent, own_cgroup, network_attached, "
+    "id, name_space, name, config, runtime_handler, state, created_at, ips, cgroup_parent, own_cgroup, "
+    "network_attached, "
     "shim_pid, shim_start_time, pid_namespace_pid, boot_id";
 constexpr const char* kContainerColumns =
-    "id, pod_id, name_space, name, config, image_id, image_ref, image_name, state, created_at, started_at, finished_at, "
+    "id, pod_id, name_space, name, config, image_id, image_ref, image_name, state, created_at, started_at, "
+    "finished_at, "
     "exit_code, reason, message, log_path, cgroup_path, resources, user, stop_signal, pid";
 
 std::unexpected<Error> database_error(sqlite3* db, std::string_view operation) {
@@ -54,12 +56,14 @@ class Statement {
   Statement& operator=(const Statement&) = delete;
 
   Statement& text(const std::string& value) {
-    if (ok_) ok_ = sqlite3_bind_text(statement_, ++bound_, value.data(), int(value.size()), SQLITE_TRANSIENT) == SQLITE_OK;
+    if (ok_)
+      ok_ = sqlite3_bind_text(statement_, ++bound_, value.data(), int(value.size()), SQLITE_TRANSIENT) == SQLITE_OK;
     return *this;
   }
   Statement& blob(const std::string& value) {
     // An empty value must stay a blob, never NULL: data() of an empty string is not null.
-    if (ok_) ok_ = sqlite3_bind_blob(statement_, ++bound_, value.data(), int(value.size()), SQLITE_TRANSIENT) == SQLITE_OK;
+    if (ok_)
+      ok_ = sqlite3_bind_blob(statement_, ++bound_, value.data(), int(value.size()), SQLITE_TRANSIENT) == SQLITE_OK;
     return *this;
   }
   Statement& number(long long value) {
@@ -76,7 +80,8 @@ class Statement {
   }
   std::string column_text(int i) const {
     const void* data = sqlite3_column_blob(statement_, i);
-    return data == nullptr ? std::string() : std::string(static_cast<const char*>(data), size_t(sqlite3_column_bytes(statement_, i)));
+    return data == nullptr ? std::string()
+                           : std::string(static_cast<const char*>(data), size_t(sqlite3_column_bytes(statement_, i)));
   }
   long long column_number(int i) const { return sqlite3_column_int64(statement_, i); }
 
@@ -88,7 +93,12 @@ class Statement {
 };
 
 void bind_pod(Statement& s, const PodRecord& p) {
-  s.text(p.name).blob(p.config).text(p.runtime_handler).number(int(p.state)).number(p.created_at).text(join(p.ips, ","));
+  s.text(p.name)
+      .blob(p.config)
+      .text(p.runtime_handler)
+      .number(int(p.state))
+      .number(p.created_at)
+      .text(join(p.ips, ","));
   s.text(p.cgroup_parent).number(p.own_cgroup).number(p.network_attached).number(p.shim_pid);
   s.number(static_cast<long long>(p.shim_start_time)).number(p.pid_namespace_pid).text(p.boot_id);
 }
@@ -166,7 +176,8 @@ Result<std::unique_ptr<Store>> Store::open(const std::string& root) {
   }
   std::unique_ptr<Store> store(new Store(db));
   sqlite3_busy_timeout(db, 10000);
-  TRY(execute(db, "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON;", "configure the store"));
+  TRY(execute(db, "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON;",
+              "configure the store"));
   TRY(store->migrate(), concat("open ", quote(path)));
   return store;
 }
@@ -202,8 +213,10 @@ Result<> Store::insert(const PodRecord& pod) {
 
 Result<> Store::update(const PodRecord& pod) {
   const std::lock_guard lock(mutex_);
-  Statement s(db_, "UPDATE pods SET name=?, config=?, runtime_handler=?, state=?, created_at=?, ips=?, cgroup_parent=?, "
-                   "own_cgroup=?, network_attached=?, shim_pid=?, shim_start_time=?, pid_namespace_pid=?, boot_id=? WHERE id=?");
+  Statement s(
+      db_,
+      "UPDATE pods SET name=?, config=?, runtime_handler=?, state=?, created_at=?, ips=?, cgroup_parent=?, "
+      "own_cgroup=?, network_attached=?, shim_pid=?, shim_start_time=?, pid_namespace_pid=?, boot_id=? WHERE id=?");
   bind_pod(s, pod);
   s.text(pod.id);
   TRY(s.step(concat("record pod ", quote(pod.id))));
@@ -249,7 +262,8 @@ Result<std::vector<PodRecord>> Store::pods(const std::string& name_space) {
 
 Result<> Store::insert(const ContainerRecord& container) {
   const std::lock_guard lock(mutex_);
-  Statement s(db_, concat("INSERT INTO containers(", kContainerColumns, ") VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"));
+  Statement s(
+      db_, concat("INSERT INTO containers(", kContainerColumns, ") VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"));
   s.text(container.id).text(container.pod_id).text(container.name_space);
   bind_container(s, container);
   TRY(s.step(concat("record container ", quote(container.name))));
@@ -258,13 +272,15 @@ Result<> Store::insert(const ContainerRecord& container) {
 
 Result<> Store::update(const ContainerRecord& container) {
   const std::lock_guard lock(mutex_);
-  Statement s(db_, "UPDATE containers SET name=?, config=?, image_id=?, image_ref=?, image_name=?, state=?, created_at=?, "
-                   "started_at=?, finished_at=?, exit_code=?, reason=?, message=?, log_path=?, cgroup_path=?, resources=?, "
-                   "user=?, stop_signal=?, pid=? WHERE id=?");
+  Statement s(db_,
+              "UPDATE containers SET name=?, config=?, image_id=?, image_ref=?, image_name=?, state=?, created_at=?, "
+              "started_at=?, finished_at=?, exit_code=?, reason=?, message=?, log_path=?, cgroup_path=?, resources=?, "
+              "user=?, stop_signal=?, pid=? WHERE id=?");
   bind_container(s, container);
   s.text(container.id);
   TRY(s.step(concat("record container ", quote(container.id))));
-  if (sqlite3_changes(db_) == 0) return fail(Code::kNotFound, concat("container ", quote(container.id), " has no record"));
+  if (sqlite3_changes(db_) == 0)
+    return fail(Code::kNotFound, concat("container ", quote(container.id), " has no record"));
   return {};
 }
 
@@ -276,7 +292,8 @@ Result<> Store::remove_container(const std::string& id) {
   return {};
 }
 
-Result<std::vector<ContainerRecord>> Store::query_containers(const char* where, const std::vector<std::string>& values) {
+Result<std::vector<ContainerRecord>> Store::query_containers(const char* where,
+                                                             const std::vector<std::string>& values) {
   const std::lock_guard lock(mutex_);
   Statement s(db_, concat("SELECT ", kContainerColumns, " FROM containers WHERE ", where, " ORDER BY created_at, id"));
   for (const std::string& value : values) s.text(value);
@@ -294,7 +311,8 @@ Result<std::optional<ContainerRecord>> Store::find_container(const std::string& 
   return std::move(found.front());
 }
 
-Result<std::optional<ContainerRecord>> Store::find_container_by_name(const std::string& pod_id, const std::string& name) {
+Result<std::optional<ContainerRecord>> Store::find_container_by_name(const std::string& pod_id,
+                                                                     const std::string& name) {
   TRY_ASSIGN(auto found, query_containers("pod_id=? AND name=?", {pod_id, name}));
   if (found.empty()) return std::nullopt;
   return std::move(found.front());

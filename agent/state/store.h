@@ -5,12 +5,13 @@
 // store after a crash can finish or take back what was under way. Every function is one transaction. Thread-safe.
 #pragma once
 
+#include <sys/types.h>
+
 #include <cstdint>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
-#include <sys/types.h>
 #include <vector>
 
 #include "runtime/base/result.h"
@@ -24,15 +25,15 @@ enum class ContainerState : unsigned char { kCreating = 0, kCreated = 1, kRunnin
 
 struct PodRecord {
   std::string id;
-  std::string name_space;   // of the store: "k8s", "default"
-  std::string name;         // the unique tuple: name_namespace_uid_attempt
-  std::string config;       // serialized PodSandboxConfig
+  std::string name_space;  // of the store: "k8s", "default"
+  std::string name;        // the unique tuple: name_namespace_uid_attempt
+  std::string config;      // serialized PodSandboxConfig
   std::string runtime_handler;
   PodState state = PodState::kCreating;
   long long created_at = 0;  // unix nanoseconds
   std::vector<std::string> ips;
-  std::string cgroup_parent;   // absolute path within a hierarchy; its containers live below it
-  bool own_cgroup = false;     // made by berth, to be removed with the pod
+  std::string cgroup_parent;      // absolute path within a hierarchy; its containers live below it
+  bool own_cgroup = false;        // made by berth, to be removed with the pod
   bool network_attached = false;  // attach was begun and detach has not succeeded since
   pid_t shim_pid = 0;
   uint64_t shim_start_time = 0;
@@ -56,7 +57,7 @@ struct ContainerRecord {
   int exit_code = 0;
   std::string reason;
   std::string message;
-  std::string log_path;   // absolute, or empty for no log
+  std::string log_path;  // absolute, or empty for no log
   std::string cgroup_path;
   std::string resources;  // serialized LinuxContainerResources, as in force
   std::string user;       // serialized ContainerUser, as applied

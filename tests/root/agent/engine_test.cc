@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-// The engine over real shims: life cycle, exec, logs, stop, removal, and what a new engine finds after the old one is gone.
-// Host network only: the node's network is left alone.
+// The engine over real shims: life cycle, exec, logs, stop, removal, and what a new engine finds after the old one is
+// gone. Host network only: the node's network is left alone.
 #include "agent/pods/engine.h"
 
-#include <csignal>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
-#include <thread>
 #include <unistd.h>
 
 #include <atomic>
+#include <csignal>
 #include <set>
+#include <thread>
 
 #include "agent/shims/client.h"
 #include "runtime/base/log.h"
@@ -44,13 +44,16 @@ class OneImage final : public rootfs::Images {
  public:
   explicit OneImage(std::string directory) : directory_(std::move(directory)) {
     const std::string layer = directory_ + "/layer";
-    for (const char* name : {"/bin", "/etc", "/tmp", "/proc", "/sys", "/dev"}) REQUIRE(sys::make_directories(layer + name, 0755));
+    for (const char* name : {"/bin", "/etc", "/tmp", "/proc", "/sys", "/dev"})
+      REQUIRE(sys::make_directories(layer + name, 0755));
     const std::string busybox = sys::read_file("/bin/busybox").value();
     REQUIRE(sys::replace_file(layer + "/bin/busybox", busybox, 0755, false));
-    for (const char* name : {"sh", "cat", "echo", "sleep", "id", "true", "false", "hostname", "kill", "touch", "top", "grep", "yes"}) {
+    for (const char* name :
+         {"sh", "cat", "echo", "sleep", "id", "true", "false", "hostname", "kill", "touch", "top", "grep", "yes"}) {
       REQUIRE(::symlink("busybox", concat(layer, "/bin/", name).c_str()) == 0);
     }
-    REQUIRE(sys::replace_file(layer + "/etc/passwd", "root:x:0:0::/:/bin/sh\nweb:x:1000:1000::/:/bin/sh\n", 0644, false));
+    REQUIRE(
+        sys::replace_file(layer + "/etc/passwd", "root:x:0:0::/:/bin/sh\nweb:x:1000:1000::/:/bin/sh\n", 0644, false));
     REQUIRE(sys::replace_file(layer + "/etc/group", "root:x:0:\nweb:x:1000:\nextra:x:50000:web\n", 0644, false));
     image_.id = "sha256:" + std::string(64, 'a');
     image_.repo_tags = {"test/busybox:latest"};
@@ -74,7 +77,9 @@ class OneImage final : public rootfs::Images {
     TRY(sys::make_directories(base + "/work", 0755));
     return rootfs::OverlayDirs{{directory_ + "/layer"}, base + "/fs", base + "/work"};
   }
-  Result<> remove_snapshot(const std::string& key) override { return sys::remove_tree(concat(directory_, "/snapshots/", key)); }
+  Result<> remove_snapshot(const std::string& key) override {
+    return sys::remove_tree(concat(directory_, "/snapshots/", key));
+  }
   Result<std::vector<std::string>> snapshots() override {
     if (!sys::path_exists(directory_ + "/snapshots")) return std::vector<std::string>();
     return sys::list_directory(directory_ + "/snapshots");
@@ -146,7 +151,8 @@ class Node {
     (*config.mutable_labels())["app"] = name;
     return request;
   }
-  v1::CreateContainerRequest container_request(const std::string& pod, const std::string& name, const std::vector<std::string>& command) const {
+  v1::CreateContainerRequest container_request(const std::string& pod, const std::string& name,
+                                               const std::vector<std::string>& command) const {
     v1::CreateContainerRequest request;
     request.set_pod_sandbox_id(pod);
     v1::ContainerConfig& config = *request.mutable_config();
@@ -189,7 +195,8 @@ class Node {
     FAIL("container did not exit");
     return {};
   }
-  Result<v1::ExecSyncResponse> exec(const std::string& id, const std::vector<std::string>& command, int64_t timeout = 10) {
+  Result<v1::ExecSyncResponse> exec(const std::string& id, const std::vector<std::string>& command,
+                                    int64_t timeout = 10) {
     v1::ExecSyncRequest request;
     request.set_container_id(id);
     for (const std::string& word : command) request.add_cmd(word);
@@ -275,7 +282,8 @@ TEST_CASE("stop sends the signal, waits, then kills") {
   NEEDS_A_NODE();
   Node node;
   const std::string pod = node.run_pod("stop");
-  const std::string polite = node.start(pod, "polite", {"sh", "-c", "trap 'exit 5' TERM; while true; do sleep 0.1; done"});
+  const std::string polite =
+      node.start(pod, "polite", {"sh", "-c", "trap 'exit 5' TERM; while true; do sleep 0.1; done"});
   REQUIRE(node.exec(polite, {"true"}));
   REQUIRE(node.engine().stop_container(polite, 10s));
   CHECK(node.status(polite).state() == v1::CONTAINER_EXITED);
@@ -291,7 +299,8 @@ TEST_CASE("stop sends the signal, waits, then kills") {
 TEST_CASE("a second stop with less patience overtakes the first") {
   NEEDS_A_NODE();
   Node node;
-  const std::string id = node.start(node.run_pod("overtake"), "deaf", {"sh", "-c", "trap '' TERM; while true; do sleep 0.1; done"});
+  const std::string id =
+      node.start(node.run_pod("overtake"), "deaf", {"sh", "-c", "trap '' TERM; while true; do sleep 0.1; done"});
   REQUIRE(node.exec(id, {"true"}));
   std::atomic<bool> first_fine{false};
   std::thread patient([&] { first_fine = node.engine().stop_container(id, 60s).has_value(); });
@@ -358,7 +367,8 @@ TEST_CASE("a stopped pod takes no container, and an image that is not there is n
   request.mutable_config()->mutable_image()->set_image("nowhere/nothing");
   CHECK(node.engine().create_container(request).error().code() == Code::kNotFound);
   REQUIRE(node.engine().stop_pod_sandbox(pod));
-  CHECK(node.engine().create_container(node.container_request(pod, "app", {"true"})).error().code() == Code::kFailedPrecondition);
+  CHECK(node.engine().create_container(node.container_request(pod, "app", {"true"})).error().code() ==
+        Code::kFailedPrecondition);
   CHECK(node.images().snapshots()->empty());
 }
 
@@ -447,7 +457,8 @@ TEST_CASE("a dead shim makes the pod not ready and its containers exited, at onc
   const auto status = node.wait_exited(id);
   CHECK(status.exit_code() == 255);
   CHECK(status.reason() == "Unknown");
-  for (int i = 0; i < 100 && node.engine().pod_sandbox_status(pod, false)->status().state() == v1::SANDBOX_READY; ++i) std::this_thread::sleep_for(20ms);
+  for (int i = 0; i < 100 && node.engine().pod_sandbox_status(pod, false)->status().state() == v1::SANDBOX_READY; ++i)
+    std::this_thread::sleep_for(20ms);
   CHECK(node.engine().pod_sandbox_status(pod, false)->status().state() == v1::SANDBOX_NOTREADY);
   REQUIRE(node.engine().remove_pod_sandbox(pod));
   CHECK(sys::read_file("/proc/self/mountinfo")->find(node.path()) == std::string::npos);

@@ -18,7 +18,8 @@ TEST_CASE("defaults need no flag") {
 }
 
 TEST_CASE("flags are taken, listen repeats") {
-  const auto invocation = agent::parse_invocation({"--root", "/a", "--listen", "unix:///x", "--listen", "unix:///y", "--network=builtin", "--system-reserved", "cpu=500m"});
+  const auto invocation = agent::parse_invocation({"--root", "/a", "--listen", "unix:///x", "--listen", "unix:///y",
+                                                   "--network=builtin", "--system-reserved", "cpu=500m"});
   REQUIRE(invocation);
   CHECK(invocation->config.root == "/a");
   CHECK(invocation->config.listen.size() == 2);
@@ -27,9 +28,16 @@ TEST_CASE("flags are taken, listen repeats") {
 }
 
 TEST_CASE("what is wrong is said in one sentence") {
-  for (const std::vector<std::string>& arguments : std::vector<std::vector<std::string>>{
-           {"--no-such-flag"}, {"stray"}, {"--network", "magic"}, {"--cgroup-driver", "systemd"}, {"--nri-socket", "/x"},
-           {"--listen", "tcp://0.0.0.0:1"}, {"--root", "relative"}, {"--log-level", "loud"}, {"--config", "/no/such/file"}}) {
+  for (const std::vector<std::string>& arguments :
+       std::vector<std::vector<std::string>>{{"--no-such-flag"},
+                                             {"stray"},
+                                             {"--network", "magic"},
+                                             {"--cgroup-driver", "systemd"},
+                                             {"--nri-socket", "/x"},
+                                             {"--listen", "tcp://0.0.0.0:1"},
+                                             {"--root", "relative"},
+                                             {"--log-level", "loud"},
+                                             {"--config", "/no/such/file"}}) {
     CAPTURE(arguments[0]);
     const auto invocation = agent::parse_invocation(arguments);
     REQUIRE_FALSE(invocation);
@@ -45,7 +53,8 @@ TEST_CASE("help and version are printed") {
 
 TEST_CASE("the file's keys are the flags' names") {
   agent::Config config;
-  REQUIRE(agent::apply_toml("root = '/r'\nlisten = ['unix:///a']\ncni_conf_dir = '/c'\n[system_reserved]\nmemory = '1Gi'\n", "f", config));
+  REQUIRE(agent::apply_toml(
+      "root = '/r'\nlisten = ['unix:///a']\ncni_conf_dir = '/c'\n[system_reserved]\nmemory = '1Gi'\n", "f", config));
   CHECK(config.root == "/r");
   CHECK(config.cni_conf_dir == "/c");
   CHECK(config.system_reserved.at("memory") == 1 << 30);
@@ -103,9 +112,12 @@ TEST_CASE("an id prefix finds one object or none") {
 TEST_CASE("network figures leave loopback out") {
   const auto found = accounting::parse_net_dev(
       "Inter-|   Receive                                                |  Transmit\n"
-      " face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs drop fifo colls carrier compressed\n"
-      "    lo:     100       1    0    0    0     0          0         0      100       1    0    0    0     0       0          0\n"
-      "  eth0:    1234       5    1    0    0     0          0         0      777       3    2    0    0     0       0          0\n");
+      " face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs drop fifo colls carrier "
+      "compressed\n"
+      "    lo:     100       1    0    0    0     0          0         0      100       1    0    0    0     0       0 "
+      "         0\n"
+      "  eth0:    1234       5    1    0    0     0          0         0      777       3    2    0    0     0       0 "
+      "         0\n");
   REQUIRE(found.size() == 1);
   CHECK(found[0].name == "eth0");
   CHECK(found[0].rx_bytes == 1234);

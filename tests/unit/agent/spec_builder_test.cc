@@ -45,7 +45,8 @@ struct Input {
 };
 
 const oci::Mount* find_mount(const oci::Spec& spec, const std::string& destination) {
-  const auto found = std::find_if(spec.mounts.begin(), spec.mounts.end(), [&](const auto& m) { return m.destination == destination; });
+  const auto found =
+      std::find_if(spec.mounts.begin(), spec.mounts.end(), [&](const auto& m) { return m.destination == destination; });
   return found == spec.mounts.end() ? nullptr : &*found;
 }
 bool has(const std::vector<std::string>& values, const std::string& value) {
@@ -106,7 +107,8 @@ TEST_CASE("network, ipc and uts are inherited from the shim; mount and pid are n
   REQUIRE(spec);
   CHECK(spec->linux_.find_namespace("mount") != nullptr);
   CHECK(spec->linux_.find_namespace("pid") != nullptr);
-  for (const char* type : {"network", "ipc", "uts", "user", "cgroup"}) CHECK(spec->linux_.find_namespace(type) == nullptr);
+  for (const char* type : {"network", "ipc", "uts", "user", "cgroup"})
+    CHECK(spec->linux_.find_namespace(type) == nullptr);
   input.host.cgroup_v2 = true;
   CHECK(input.build()->linux_.find_namespace("cgroup") != nullptr);
 }
@@ -174,7 +176,8 @@ TEST_CASE("masked and read-only paths are the request's, none when privileged, d
 TEST_CASE("annotations and labels never reach the spec") {
   Input input;
   const std::string plain = oci::to_json(*input.build());
-  for (const char* key : {"org.systemd.property.X", "run.oci.handler", "io.podman.annotations.label", "io.kubernetes.cri-o.x", "berth.x"}) {
+  for (const char* key : {"org.systemd.property.X", "run.oci.handler", "io.podman.annotations.label",
+                          "io.kubernetes.cri-o.x", "berth.x"}) {
     (*input.config.mutable_annotations())[key] = "1";
     (*input.sandbox.mutable_annotations())[key] = "1";
     (*input.config.mutable_labels())[key] = "1";
@@ -247,7 +250,8 @@ TEST_CASE("capabilities: add, drop, ALL, and names as people write them") {
   request.add_drop_capabilities("ALL");
   CHECK(pods::container_capabilities(request, false, ~uint64_t{0})->bounding.empty());
   request.add_add_capabilities("net_raw");
-  CHECK(pods::container_capabilities(request, false, ~uint64_t{0})->bounding == std::vector<std::string>{"CAP_NET_RAW"});
+  CHECK(pods::container_capabilities(request, false, ~uint64_t{0})->bounding ==
+        std::vector<std::string>{"CAP_NET_RAW"});
   v1::Capability all;
   all.add_add_capabilities("ALL");
   all.add_drop_capabilities("CAP_SYS_ADMIN");

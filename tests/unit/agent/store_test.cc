@@ -123,7 +123,9 @@ TEST_CASE("two handles on one store see each other's records") {
 
 TEST_CASE("a store of a newer program is left alone") {
   const Root root;
-  { auto store = Store::open(root.path).value(); }
+  {
+    auto store = Store::open(root.path).value();
+  }
   sqlite3* db = nullptr;
   REQUIRE(sqlite3_open((root.path + "/state.db").c_str(), &db) == SQLITE_OK);
   REQUIRE(sqlite3_exec(db, "PRAGMA user_version=99", nullptr, nullptr, nullptr) == SQLITE_OK);

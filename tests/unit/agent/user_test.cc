@@ -2,12 +2,13 @@
 // Users and groups of containers: numbers stay numbers (CVE-2016-3697, CVE-2024-40635), groups hold the primary one.
 #include "agent/pods/user.h"
 
-#include <cstdlib>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
 #include <unistd.h>
+
+#include <cstdlib>
 
 #include "runtime/base/strings.h"
 #include "runtime/sys/file.h"
@@ -44,7 +45,9 @@ struct Scratch {
   std::string path = concat("/tmp/berth-user-test-", ::getpid(), "-", random_hex(4));
   Scratch() { REQUIRE(sys::make_directories(path + "/etc", 0755)); }
   ~Scratch() { (void)sys::remove_tree(path); }
-  void write(const std::string& name, const std::string& text) const { REQUIRE(sys::replace_file(path + "/" + name, text, 0644, false)); }
+  void write(const std::string& name, const std::string& text) const {
+    REQUIRE(sys::replace_file(path + "/" + name, text, 0644, false));
+  }
 };
 
 }  // namespace
@@ -72,7 +75,8 @@ TEST_CASE("digits are a number even when passwd has an account of that name") {
 }
 
 TEST_CASE("numbers out of range are refused and never wrap to root") {
-  for (const char* text : {"2147483648", "4294967295", "4294967296", "99999999999999999999", "-1", "+0", "0x0", " 0", "1000\n", "0:", ":0"}) {
+  for (const char* text : {"2147483648", "4294967295", "4294967296", "99999999999999999999", "-1", "+0", "0x0", " 0",
+                           "1000\n", "0:", ":0"}) {
     CAPTURE(text);
     const auto user = image_user(text);
     REQUIRE_FALSE(user);

@@ -49,12 +49,25 @@ TEST_CASE("safe sysctls of the pod's own namespaces are accepted") {
 }
 
 TEST_CASE("sysctls that reach the host are refused") {
-  const std::pair<const char*, const char*> cases[] = {
-      {"kernel.core_pattern", "core"}, {"kernel.sysrq", "1"}, {"vm.swappiness", "1"}, {"net", "1"}, {"fs.file-max", "1"},
-      {"kernel.shm_rmid_forced+kernel.core_pattern", "1"}, {"kernel.shm_rmid_forced", "1+kernel.core_pattern=|/bin/x"},
-      {"net.ipv4.ip_forward=1", "1"}, {"net.ipv4.ip_forward\nkernel.core_pattern", "1"}, {"net.ipv4.ip_forward", "1\n2"},
-      {"net/../kernel/core_pattern", "1"}, {"net...x", "1"}, {"../kernel/core_pattern", "1"}, {"/kernel/core_pattern", "1"},
-      {"", "1"}, {"kernel.hostname", "x"}, {"net.ipv4.", "1"}, {"kernel.shm max", "1"}, {"kernel/core_pattern", "1"}};
+  const std::pair<const char*, const char*> cases[] = {{"kernel.core_pattern", "core"},
+                                                       {"kernel.sysrq", "1"},
+                                                       {"vm.swappiness", "1"},
+                                                       {"net", "1"},
+                                                       {"fs.file-max", "1"},
+                                                       {"kernel.shm_rmid_forced+kernel.core_pattern", "1"},
+                                                       {"kernel.shm_rmid_forced", "1+kernel.core_pattern=|/bin/x"},
+                                                       {"net.ipv4.ip_forward=1", "1"},
+                                                       {"net.ipv4.ip_forward\nkernel.core_pattern", "1"},
+                                                       {"net.ipv4.ip_forward", "1\n2"},
+                                                       {"net/../kernel/core_pattern", "1"},
+                                                       {"net...x", "1"},
+                                                       {"../kernel/core_pattern", "1"},
+                                                       {"/kernel/core_pattern", "1"},
+                                                       {"", "1"},
+                                                       {"kernel.hostname", "x"},
+                                                       {"net.ipv4.", "1"},
+                                                       {"kernel.shm max", "1"},
+                                                       {"kernel/core_pattern", "1"}};
   for (const auto& [key, value] : cases) {
     CAPTURE(key, value);
     auto config = sandbox();
@@ -101,7 +114,8 @@ TEST_CASE("DNS entries are single words") {
 
 TEST_CASE("user namespaces are refused by mode") {
   auto config = sandbox();
-  auto& options = *config.mutable_linux()->mutable_security_context()->mutable_namespace_options()->mutable_userns_options();
+  auto& options =
+      *config.mutable_linux()->mutable_security_context()->mutable_namespace_options()->mutable_userns_options();
   options.set_mode(v1::NODE);
   CHECK(pods::validate_sandbox(config, "", false));
   options.set_mode(v1::POD);
