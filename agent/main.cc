@@ -5,7 +5,9 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdio>
+#include <functional>
 
 #include "agent/accounting/capacity.h"
 #include "agent/config.h"
@@ -72,10 +74,13 @@ Result<std::unique_ptr<scheduler::Reporter>> open_reporter(const Config& config,
   return scheduler::Reporter::open(std::move(reporter));
 }
 
-// Blocks until somebody asks us to end. The signals are blocked in every thread.
-void wait_for_end(const sigset_t& signals) {
-  int signal = 0;
-  while (::sigwait(&signals, &signal) != 0) {
+// Blocks until somebody asks us to end; the signals are blocked in every thread. `every_while` is called now and then.
+void wait_for_end(const sigset_t& signals, const std::function<void()>& every_while) {
+  constexpr struct timespec kWhile{10, 0};
+  int signal = -1;
+  while (signal < 0) {
+    signal = ::sigtimedwait(&signals, nullptr, &kWhile);
+    if (signal < 0 && errno == EAGAIN) every_while();
   }
   log_info("berthd is ending", {{"signal", signal}});
 }
@@ -93,10 +98,14 @@ Result<> serve(const Config& config, const sigset_t& signals) {
     events.publish(*engine, event);
     if (reporter != nullptr) reporter->lifecycle(event);
   });
-  if (reporter != nullptr) {
-    reporter->set_containers(scheduler::containers_of(*engine));
+  const auto report_readiness = [&] {
+    if (reporter == nullptr) return;
     const std::string problem = engine->network_problem();
     reporter->set_ready(problem.empty(), problem);
+  };
+  if (reporter != nullptr) {
+    reporter->set_containers(scheduler::containers_of(*engine));
+    report_readiness();
     reporter->start();
   }
   streaming::ServerConfig streaming_config;
@@ -105,6 +114,11 @@ Result<> serve(const Config& config, const sigset_t& signals) {
   TRY_ASSIGN(const std::unique_ptr<streaming::Server> streaming, streaming::Server::start(streaming_config, *engine),
              "streaming");
   RuntimeService runtime_service(*engine, *streaming, events, config.state);
+  if (reporter != nullptr) {
+    runtime_service.on_resize([&](const std::string& id) {
+      if (const auto info = scheduler::container_of(*engine, id)) reporter->set_container(*info);
+    });
+  }
   ImageService image_service(*images);
   cri::ServerConfig server_config;
   server_config.listen = config.listen;
@@ -113,7 +127,7 @@ Result<> serve(const Config& config, const sigset_t& signals) {
   log_info(
       "berthd is serving",
       {{"version", kVersion}, {"listen", join(config.listen, ",")}, {"root", config.root}, {"state", config.state}});
-  wait_for_end(signals);
+  wait_for_end(signals, report_readiness);
   events.close();
   server->shutdown(kShutdownGrace);
   engine->on_event({});

@@ -153,6 +153,10 @@ Result<v1::ContainerStatusResponse> RuntimeService::container_status(cri::Call&,
 Result<v1::UpdateContainerResourcesResponse> RuntimeService::update_container_resources(
     cri::Call&, const v1::UpdateContainerResourcesRequest& request) {
   TRY(engine_.update_container_resources(request));
+  if (resized_) {
+    const auto status = engine_.container_status(request.container_id(), false);
+    if (status) resized_(status->status().id());
+  }
   return v1::UpdateContainerResourcesResponse();
 }
 

@@ -2,6 +2,7 @@
 // CRI's RuntimeService over the engine: translation only. What is not overridden answers UNIMPLEMENTED by name.
 #pragma once
 
+#include <functional>
 #include <string>
 
 #include "agent/event_hub.h"
@@ -18,6 +19,9 @@ class RuntimeService final : public cri::RuntimeService {
   // The three must outlive the service. `state_directory` is told in Status' verbose information.
   RuntimeService(pods::Engine& engine, streaming::Server& streaming, EventHub& events, std::string state_directory)
       : engine_(engine), streaming_(streaming), events_(events), state_directory_(std::move(state_directory)) {}
+
+  // Called with a container's full id after its resources were changed. Set once, before the service is used.
+  void on_resize(std::function<void(const std::string& container_id)> observer) { resized_ = std::move(observer); }
 
   Result<v1::VersionResponse> version(cri::Call& call, const v1::VersionRequest& request) override;
   Result<v1::StatusResponse> status(cri::Call& call, const v1::StatusRequest& request) override;
@@ -85,6 +89,7 @@ class RuntimeService final : public cri::RuntimeService {
   streaming::Server& streaming_;
   EventHub& events_;
   std::string state_directory_;
+  std::function<void(const std::string&)> resized_;
 };
 
 }  // namespace berth::agent

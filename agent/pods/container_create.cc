@@ -123,7 +123,7 @@ Result<> EngineImpl::build_container(state::ContainerRecord& record, const v1::C
     TRY(sys::make_directories(record.log_path.substr(0, record.log_path.rfind('/')), 0755), "log directory");
   }
   TRY_ASSIGN(const shims::ShimClient shim, shim_of(pod.record.id));
-  TRY_ASSIGN(record.pid, shim.create(options), concat("create container ", quote(record.id)));
+  TRY_ASSIGN(record.pid, shim.create(options));
   record.state = state::ContainerState::kCreated;
   return store_->update(record);
 }

@@ -180,12 +180,9 @@ void EngineImpl::note_lost(const ContainerPtr& container) {
 }
 
 void EngineImpl::emit(Kind kind, const Pod& pod, const Container* container, std::optional<shim::ExitRecord> exit) {
-  std::function<void(const LifecycleEvent&)> observer;
-  {
-    const std::lock_guard lock(observer_mutex_);
-    observer = observer_;
-  }
-  if (!observer) return;
+  // Shared: whoever replaces the observer waits until nobody is in the old one.
+  const std::shared_lock lock(observer_mutex_);
+  if (!observer_) return;
   LifecycleEvent event;
   event.kind = kind;
   event.pod_id = pod.record.id;
@@ -197,11 +194,11 @@ void EngineImpl::emit(Kind kind, const Pod& pod, const Container* container, std
   }
   event.wall_nanos = realtime_nanos();
   event.exit = std::move(exit);
-  observer(event);
+  observer_(event);
 }
 
 void EngineImpl::on_event(std::function<void(const LifecycleEvent&)> observer) {
-  const std::lock_guard lock(observer_mutex_);
+  const std::unique_lock lock(observer_mutex_);
   observer_ = std::move(observer);
 }
 

@@ -12,6 +12,7 @@
 #include <memory>
 #include <mutex>
 #include <set>
+#include <shared_mutex>
 #include <string>
 #include <thread>
 
@@ -170,7 +171,7 @@ class EngineImpl final : public Engine {
   std::set<std::string> starting_;                       // containers whose start is under way
   std::map<std::string, shim::ExitRecord> early_exits_;  // of those: kept back so that Started comes before Exited
 
-  std::mutex observer_mutex_;
+  std::shared_mutex observer_mutex_;
   std::function<void(const LifecycleEvent&)> observer_;
 
   std::mutex watches_mutex_;
