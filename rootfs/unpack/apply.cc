@@ -230,6 +230,7 @@ Result<> LayerWriter::add_hard_link(const TarEntry& entry, const Place& place, c
   bool was_whiteout = false;
   bool exists = false;
   const auto folder = sys::open_beneath(root_, join_path(target, target.size() - 1), O_PATH | O_DIRECTORY);
+  if (!folder && folder.error().sys_errno() != ENOENT) return fail(Code::kInvalidArgument, "the hard link leads through something that is no directory");
   struct stat info{};
   if (!folder || ::fstatat(folder->get(), target.back().c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0) {
     TRY(clear_name(place, false, was_whiteout, exists));
