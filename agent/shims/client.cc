@@ -81,6 +81,14 @@ std::string last_words(const std::string& pod_dir) {
   return std::string(line == std::string_view::npos ? text : text.substr(line + 1));
 }
 
+// A shim that ended on its own is this process's zombie, if this process started it. The name guards against a pid that
+// has become another child's.
+void reap_ended(pid_t pid) {
+  const auto stat = sys::read_file(concat("/proc/", pid, "/stat"), 4096);
+  if (!stat || stat->find("(berth-shim) Z ") == std::string::npos) return;
+  if (const auto pidfd = sys::open_pidfd(pid)) [[maybe_unused]] const auto reaped = sys::wait_child(*pidfd, false);
+}
+
 Result<> wait_ready(int pipe, const std::string& pod_dir) {
   std::string text;
   const Deadline deadline(kSpawnDeadline);
@@ -320,7 +328,10 @@ Result<> ShimClient::update(const std::string& id, const oci::Resources& resourc
 
 Result<> ShimClient::stop(milliseconds deadline) const {
   const auto pidfd = sys::open_pidfd(pid_);
-  if (!pidfd || !alive()) return {};
+  if (!pidfd || !alive()) {
+    reap_ended(pid_);
+    return {};
+  }
   const Deadline until(deadline);
   auto stopped = call(dir_, request_for("stop", ""), {}, deadline);
   if (!stopped && stopped.error().code() != Code::kUnavailable) return std::unexpected(std::move(stopped).error());

@@ -22,6 +22,13 @@ constexpr std::chrono::milliseconds kKillPatience{10'000};
 // How long output of processes that outlive the container's first is still taken.
 constexpr std::chrono::milliseconds kLinger{500};
 
+// The shim's protection from the oom killer must not become the container's. (A raised value cannot be lowered without
+// CAP_SYS_RESOURCE, and is left.)
+bool own_oom_score_is_lowered() {
+  const auto value = sys::read_file("/proc/self/oom_score_adj", 64);
+  return value && value->starts_with('-');
+}
+
 }  // namespace
 
 // Both ends of the container's streams while it is made.
@@ -59,8 +66,7 @@ Result<oci::Spec> Container::read_spec() {
   TRY_ASSIGN(auto spec, oci::parse_spec(text));
   if (!spec.process) return fail(Code::kInvalidArgument, "config.json has no process");
   spec.process->terminal = settings_.terminal;
-  // The shim's own lowered value must not become the container's.
-  if (!spec.process->oom_score_adj) spec.process->oom_score_adj = 0;
+  if (!spec.process->oom_score_adj && own_oom_score_is_lowered()) spec.process->oom_score_adj = 0;
   oom_score_adj_ = spec.process->oom_score_adj;
   const auto* pid_namespace = spec.linux_.find_namespace("pid");
   private_pid_namespace_ = pid_namespace != nullptr && pid_namespace->path.empty();

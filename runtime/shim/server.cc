@@ -25,7 +25,15 @@ void Server::close() {
 
 void Server::accept_one() {
   Fd fd(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
-  if (!fd) return;
+  if (!fd) {
+    if (errno != EMFILE && errno != ENFILE) return;
+    // The listener stays readable: without a pause this would spin until a descriptor is free.
+    loop_.remove(listener_.get());
+    loop_.after(std::chrono::milliseconds(100), [this] {
+      if (listener_) [[maybe_unused]] const auto again = loop_.add(listener_.get(), EPOLLIN, [this](uint32_t) { accept_one(); });
+    });
+    return;
+  }
   const auto peer = sys::peer_credentials(fd.get());
   if (!peer || peer->uid != 0 || connections_.size() >= kMaxConnections) {
     log_warn("connection refused", {{"uid", peer ? static_cast<long long>(peer->uid) : -1LL}});
