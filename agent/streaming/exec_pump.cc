@@ -154,7 +154,7 @@ class Pump {
 
   bool finished() const {
     if (!request_.wait_for_exit) return had_output_ ? !output_open() : input_broken_;
-    if (!waiter_->done()) return false;
+    if (!exit_seen_) return false;
     if (!output_open()) return true;
     // What the process wrote before it ended is there to be read at once; a pty may take a moment. More than that comes
     // from a child it left behind.
@@ -167,7 +167,7 @@ class Pump {
     pods::Streams& streams = session_->streams();
     const Inbox& inbox = channels_.inbox();
     const bool room = may_read_output();
-    const bool exited = waiter_ && waiter_->done();
+    const bool exited = exit_seen_;
     const bool write_input = !inbox.input.empty() && !input_broken_;
     pollfd polled[kCount] = {};
     for (pollfd& p : polled) p.fd = -1;
@@ -195,7 +195,11 @@ class Pump {
     if (polled[kOut].revents != 0)
       serve_output(terminal() ? streams.terminal : streams.stdout_reader, Channel::kStdout);
     if (polled[kErr].revents != 0) serve_output(streams.stderr_reader, Channel::kStderr);
-    if (polled[kExit].revents != 0) quiet_since_ = monotonic_nanos();
+    if (polled[kExit].revents != 0) {
+      // The silence counts from here: what was written just before the exit is still to be read.
+      exit_seen_ = true;
+      quiet_since_ = monotonic_nanos();
+    }
     return link_.flush() != Io::kEnd;
   }
 
@@ -244,6 +248,7 @@ class Pump {
   std::string buffer_;
   bool had_output_ = false;
   bool input_broken_ = false;
+  bool exit_seen_ = false;
   long long quiet_since_ = 0;
 };
 

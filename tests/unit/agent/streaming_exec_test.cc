@@ -155,6 +155,27 @@ TEST_CASE("SPDY exec: pings are answered while the process runs") {
   CHECK(client.data[client.error] == kSuccess);
 }
 
+TEST_CASE("SPDY exec: the last words of a process arrive although the client has been chatting all the time") {
+  Rig rig;
+  for (int i = 0; i < 10; ++i) {
+    SpdyExec client(rig.exec({"sh", "-c", "sleep 0.2; echo late"}, "o"), "o");
+    std::atomic<bool> over = false;
+    std::thread chat([&] {
+      std::string out;
+      SpdyWriter writer(out);
+      for (uint32_t id = 1; !over; id += 2) {
+        writer.ping(id);
+        if (!sys::write_all(client.wire.socket.get(), out)) break;
+        out.clear();
+      }
+    });
+    client.run([&] { return client.goaway; });
+    over = true;
+    chat.join();
+    REQUIRE(client.data[client.output] == "late\n");
+  }
+}
+
 TEST_CASE("attach: input goes in, output comes out, the end of the output ends it") {
   Rig rig;
   auto in = sys::make_pipe().value();
