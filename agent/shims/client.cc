@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/shims/client.h"
 
-#include <cerrno>
-#include <csignal>
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/socket.h>
+
+#include <cerrno>
+#include <csignal>
 
 #include "agent/shims/wire.h"
 #include "runtime/base/log.h"
@@ -66,7 +67,8 @@ ContainerState container_state(const json::object& object) {
   }
   if (const auto* cgroups = object.if_contains("cgroups"); cgroups != nullptr && cgroups->is_object()) {
     for (const auto& entry : cgroups->get_object()) {
-      if (entry.value().is_string()) state.cgroups[std::string(std::string_view(entry.key()))] = std::string_view(entry.value().get_string());
+      if (entry.value().is_string())
+        state.cgroups[std::string(std::string_view(entry.key()))] = std::string_view(entry.value().get_string());
     }
   }
   return state;
@@ -86,7 +88,8 @@ std::string last_words(const std::string& pod_dir) {
 void reap_ended(pid_t pid) {
   const auto stat = sys::read_file(concat("/proc/", pid, "/stat"), 4096);
   if (!stat || stat->find("(berth-shim) Z ") == std::string::npos) return;
-  if (const auto pidfd = sys::open_pidfd(pid)) [[maybe_unused]] const auto reaped = sys::wait_child(*pidfd, false);
+  if (const auto pidfd = sys::open_pidfd(pid)) [[maybe_unused]]
+    const auto reaped = sys::wait_child(*pidfd, false);
 }
 
 Result<> wait_ready(int pipe, const std::string& pod_dir) {
@@ -115,7 +118,8 @@ Result<ShimClient> ShimClient::spawn(const std::string& shim_path, const std::st
   TRY_ASSIGN(auto ready, sys::make_pipe());
   sys::SpawnRequest request;
   request.argv = {shim_path, "--dir", pod_dir, "--log-level", log_level};
-  request.env = std::vector<std::string>{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "BERTH_SHIM_READY=3"};
+  request.env = std::vector<std::string>{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+                                         "BERTH_SHIM_READY=3"};
   request.fds = {{ready.second.get(), 3}};
   request.cwd = "/";
   request.new_session = true;
@@ -132,14 +136,16 @@ Result<ShimClient> ShimClient::connect(const std::string& pod_dir) {
   TRY_ASSIGN(const auto text, sys::read_file(concat(pod_dir, "/shim.json"), 65536), "find shim");
   json::error_code error;
   const auto value = json::parse(text, error);
-  if (error || !value.is_object()) return fail(Code::kDataLoss, concat("find shim: ", quote(pod_dir), ": shim.json is no JSON object"));
+  if (error || !value.is_object())
+    return fail(Code::kDataLoss, concat("find shim: ", quote(pod_dir), ": shim.json is no JSON object"));
   const auto& object = value.get_object();
   ShimClient client;
   client.dir_ = pod_dir;
   client.pid_ = static_cast<pid_t>(int_of(object, "pid"));
   client.start_time_ = static_cast<uint64_t>(int_of(object, "start_time"));
   client.pid_namespace_pid_ = static_cast<pid_t>(int_of(object, "pid_namespace_pid"));
-  if (!client.alive()) return fail(Code::kUnavailable, concat("shim ", client.pid_, " of ", quote(pod_dir), " has ended"));
+  if (!client.alive())
+    return fail(Code::kUnavailable, concat("shim ", client.pid_, " of ", quote(pod_dir), " has ended"));
   return client;
 }
 
@@ -213,7 +219,8 @@ Result<std::vector<ContainerState>> ShimClient::list(milliseconds deadline) cons
 Result<ContainerState> ShimClient::state(const std::string& id, milliseconds deadline) const {
   TRY_ASSIGN(const auto reply, call(dir_, request_for("state", id), {}, deadline));
   const auto* containers = reply.ok.if_contains("containers");
-  if (containers == nullptr || !containers->is_array() || containers->get_array().empty() || !containers->get_array()[0].is_object()) {
+  if (containers == nullptr || !containers->is_array() || containers->get_array().empty() ||
+      !containers->get_array()[0].is_object()) {
     return fail(Code::kNotFound, concat("container ", quote(id), " does not exist"));
   }
   return container_state(containers->get_array()[0].get_object());
@@ -246,7 +253,8 @@ Result<ShimSession> ShimClient::exec(const ExecCall& call_, milliseconds deadlin
   return session;
 }
 
-Result<> ShimClient::resize(const std::string& id, const std::string& exec_id, unsigned width, unsigned height, milliseconds deadline) const {
+Result<> ShimClient::resize(const std::string& id, const std::string& exec_id, unsigned width, unsigned height,
+                            milliseconds deadline) const {
   auto request = request_for("resize", id);
   request["exec_id"] = exec_id;
   request["width"] = width;
@@ -255,7 +263,8 @@ Result<> ShimClient::resize(const std::string& id, const std::string& exec_id, u
   return {};
 }
 
-Result<ShimSession> ShimClient::attach(const std::string& id, const StreamOptions& streams, bool lossless, milliseconds deadline) const {
+Result<ShimSession> ShimClient::attach(const std::string& id, const StreamOptions& streams, bool lossless,
+                                       milliseconds deadline) const {
   auto request = request_for("attach", id);
   request["stdin"] = streams.open_stdin || streams.stdin_fd >= 0;
   request["stdout"] = streams.open_stdout || streams.stdout_fd >= 0;
@@ -281,7 +290,8 @@ Result<shim::ExitRecord> ShimClient::wait(const std::string& id, std::optional<m
   return receive_exit(connection.get(), timeout ? Deadline(*timeout) : Deadline(), stop);
 }
 
-Result<> ShimClient::watch(const std::function<void(const ShimEvent&)>& on_event, int stop, const std::function<void()>& on_ready) const {
+Result<> ShimClient::watch(const std::function<void(const ShimEvent&)>& on_event, int stop,
+                           const std::function<void()>& on_ready) const {
   TRY_ASSIGN(auto reply, call(dir_, request_for("watch", ""), {}, milliseconds(3000)));
   if (on_ready) on_ready();
   while (true) {

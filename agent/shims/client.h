@@ -6,13 +6,14 @@
 // and nothing more. A pod without a living shim is kUnavailable.
 #pragma once
 
+#include <sys/types.h>
+
 #include <chrono>
 #include <cstdint>
 #include <functional>
 #include <map>
 #include <optional>
 #include <string>
-#include <sys/types.h>
 #include <vector>
 
 #include "runtime/base/fd.h"
@@ -31,7 +32,7 @@ struct CreateOptions {
   bool terminal = false;  // must equal the spec's process.terminal
   bool open_stdin = false;
   bool stdin_once = false;
-  std::string log_path;   // absolute; "" = no log
+  std::string log_path;  // absolute; "" = no log
   std::string cgroup_driver = "cgroupfs";
   // The root: overlay layers (top first) with upper and work, or else a plain directory.
   std::vector<std::string> lower;
@@ -101,8 +102,8 @@ struct ShimEvent {
 
 class ShimClient {
  public:
-  // Writes <pod_dir>/pod.json, starts the shim in a session of its own and waits (ten seconds at most) until it has made
-  // the pod's namespaces and listens. On error nothing is left running; the message is the shim's own.
+  // Writes <pod_dir>/pod.json, starts the shim in a session of its own and waits (ten seconds at most) until it has
+  // made the pod's namespaces and listens. On error nothing is left running; the message is the shim's own.
   static Result<ShimClient> spawn(const std::string& shim_path, const std::string& pod_dir,
                                   const shim::PodSettings& settings, const std::string& log_level = "info");
   // To a shim that runs already, by <pod_dir>/shim.json. kNotFound when there is no such file, kUnavailable when its
@@ -141,7 +142,8 @@ class ShimClient {
   Result<> reopen_log(const std::string& id, milliseconds deadline = milliseconds(5000)) const;
   // A connected TCP socket to localhost:port as the pod sees it; kUnavailable when nobody listens.
   Result<Fd> dial(uint16_t port, milliseconds deadline = milliseconds(10'000)) const;
-  Result<> update(const std::string& id, const oci::Resources& resources, milliseconds deadline = milliseconds(15'000)) const;
+  Result<> update(const std::string& id, const oci::Resources& resources,
+                  milliseconds deadline = milliseconds(15'000)) const;
   // Kills and deletes every container, unmounts what the shim mounted and ends it. Returns when its process has gone.
   // Success also when there is no shim any more.
   Result<> stop(milliseconds deadline = milliseconds(60'000)) const;

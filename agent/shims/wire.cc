@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/shims/wire.h"
 
-#include <algorithm>
-#include <cerrno>
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/socket.h>
+
+#include <algorithm>
+#include <cerrno>
 
 #include "runtime/base/log.h"
 #include "runtime/base/strings.h"
@@ -25,12 +26,13 @@ Code code_named(std::string_view name) {
 
 std::unexpected<Error> error_from(const json::object& object) {
   auto message = text_of(object, "message");
-  return std::unexpected<Error>(std::in_place, code_named(text_of(object, "code")), static_cast<int>(int_of(object, "errno")),
+  return std::unexpected<Error>(std::in_place, code_named(text_of(object, "code")),
+                                static_cast<int>(int_of(object, "errno")),
                                 message.empty() ? std::string("shim: error without a message") : std::move(message));
 }
 
-// connect(2) to a stopped shim blocks once its backlog is full, so the socket is made non-blocking first: EAGAIN is then
-// retried until the deadline.
+// connect(2) to a stopped shim blocks once its backlog is full, so the socket is made non-blocking first: EAGAIN is
+// then retried until the deadline.
 Result<Fd> connect_shim(const std::string& pod_dir, const Deadline& deadline) {
   const std::string path = concat(pod_dir, "/shim.sock");
   while (true) {
@@ -41,8 +43,10 @@ Result<Fd> connect_shim(const std::string& pod_dir, const Deadline& deadline) {
       ::poll(nullptr, 0, 10);
       continue;
     }
-    if (error == EAGAIN) return fail(Code::kDeadlineExceeded, concat("connect ", quote(path), ": shim does not answer"));
-    if (error == ECONNREFUSED || error == ENOENT) return fail(Code::kUnavailable, concat("connect ", quote(path), ": no shim listens"));
+    if (error == EAGAIN)
+      return fail(Code::kDeadlineExceeded, concat("connect ", quote(path), ": shim does not answer"));
+    if (error == ECONNREFUSED || error == ENOENT)
+      return fail(Code::kUnavailable, concat("connect ", quote(path), ": no shim listens"));
     return connection;
   }
 }
@@ -118,7 +122,8 @@ Result<Incoming> receive(int connection) {
   return Incoming{std::move(object), std::move(message->fds)};
 }
 
-Result<Reply> call(const std::string& pod_dir, const json::object& request, std::span<const int> fds, std::chrono::milliseconds after) {
+Result<Reply> call(const std::string& pod_dir, const json::object& request, std::span<const int> fds,
+                   std::chrono::milliseconds after) {
   const Deadline deadline(after);
   const std::string op = text_of(request, "op");
   TRY_ASSIGN(auto connection, connect_shim(pod_dir, deadline), op);

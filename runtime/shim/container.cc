@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "runtime/shim/container.h"
 
-#include <cerrno>
-#include <csignal>
 #include <fcntl.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
 
 #include "runtime/base/log.h"
 #include "runtime/base/strings.h"
@@ -53,7 +54,8 @@ Container::~Container() {
   }
 }
 
-Result<std::unique_ptr<Container>> Container::create(Loop& loop, const std::string& pod_dir, ContainerSettings settings, Observer observer) {
+Result<std::unique_ptr<Container>> Container::create(Loop& loop, const std::string& pod_dir, ContainerSettings settings,
+                                                     Observer observer) {
   std::unique_ptr<Container> made(new Container(loop, pod_dir, std::move(settings), std::move(observer)));
   TRY_ASSIGN(auto spec, made->read_spec());
   if (!made->settings_.log_path.empty()) TRY(made->log_.open(made->settings_.log_path));
@@ -200,12 +202,14 @@ Result<> Container::attach(const AttachSettings& settings, std::vector<Fd> fds) 
     return fail(Code::kInvalidArgument, "attach: one descriptor for each stream is needed");
   }
   if (exit_) return fail(Code::kFailedPrecondition, concat("container ", quote(settings_.id), " has ended"));
-  if (settings.in && !stdin_) return fail(Code::kFailedPrecondition, concat("container ", quote(settings_.id), " has no standard input"));
+  if (settings.in && !stdin_)
+    return fail(Code::kFailedPrecondition, concat("container ", quote(settings_.id), " has no standard input"));
   size_t next = 0;
   if (settings.in) stdin_->attach(std::move(fds[next++]));
   for (auto* output : {settings.out ? stdout_.get() : nullptr, settings.err ? stderr_.get() : nullptr}) {
     if (output == nullptr) continue;  // a terminal has no separate stderr: that descriptor closes at once
-    output->attach(std::make_shared<Sink>(loop_, nonblocking_copy(std::move(fds[next++]), O_WRONLY), settings.lossless));
+    output->attach(
+        std::make_shared<Sink>(loop_, nonblocking_copy(std::move(fds[next++]), O_WRONLY), settings.lossless));
   }
   return {};
 }
@@ -217,7 +221,8 @@ Result<> Container::resize(const std::string& exec_id, uint16_t width, uint16_t 
     if (exec == exec_ids_.end()) return fail(Code::kNotFound, concat("exec ", quote(exec_id), " does not run"));
     terminal = &execs_[exec->second].terminal;
   }
-  if (!terminal->valid()) return fail(Code::kFailedPrecondition, concat("container ", quote(settings_.id), ": process has no terminal"));
+  if (!terminal->valid())
+    return fail(Code::kFailedPrecondition, concat("container ", quote(settings_.id), ": process has no terminal"));
   winsize size{};
   size.ws_col = width;
   size.ws_row = height;
@@ -251,7 +256,8 @@ void Container::on_init_ready() {
 void Container::record_exit(const sys::ExitStatus& status) {
   if (exit_) return;
   // Without a pid namespace of its own the others live on; a container is over with its first process.
-  if (!private_pid_namespace_) [[maybe_unused]] const auto killed = container::kill(root_, settings_.id, SIGKILL, true);
+  if (!private_pid_namespace_) [[maybe_unused]]
+    const auto killed = container::kill(root_, settings_.id, SIGKILL, true);
   ExitRecord record;
   record.code = status.code;
   record.signal = status.signal;
@@ -274,9 +280,12 @@ void Container::record_exit(const sys::ExitStatus& status) {
   const std::string dir = concat(pod_dir_, "/containers/", settings_.id);
   auto written = sys::make_directories(dir, 0700);
   if (written) written = sys::replace_file(concat(dir, "/exit.json"), to_json(record), 0600, true);
-  if (!written) log_error("exit record not written", {{"container", settings_.id}, {"error", written.error().message()}});
-  log_info("container ended", {{"container", settings_.id}, {"code", record.code}, {"oom", record.oom ? "true" : "false"}});
-  if (log_.dropped_lines() != 0) log_warn("container log lost lines", {{"container", settings_.id}, {"lines", log_.dropped_lines()}});
+  if (!written)
+    log_error("exit record not written", {{"container", settings_.id}, {"error", written.error().message()}});
+  log_info("container ended",
+           {{"container", settings_.id}, {"code", record.code}, {"oom", record.oom ? "true" : "false"}});
+  if (log_.dropped_lines() != 0)
+    log_warn("container log lost lines", {{"container", settings_.id}, {"lines", log_.dropped_lines()}});
   observer_.on_exit(record);
 }
 

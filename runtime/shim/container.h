@@ -2,13 +2,14 @@
 // One container of the pod and the processes exec'd in it, as their parent sees them.
 #pragma once
 
+#include <sys/types.h>
+
 #include <functional>
 #include <map>
 #include <memory>
 #include <optional>
 #include <set>
 #include <string>
-#include <sys/types.h>
 #include <vector>
 
 #include "runtime/base/fd.h"
@@ -32,7 +33,7 @@ struct ContainerSettings {
   bool stdin_once = false;
   std::string log_path;
   container::CgroupDriver driver = container::CgroupDriver::kCgroupfs;
-  OverlayLayers layers;     // no lower: rootfs_path
+  OverlayLayers layers;  // no lower: rootfs_path
   std::string rootfs_path;
 };
 
@@ -64,7 +65,8 @@ class Container {
   };
 
   // `pod_dir` as in protocol.h. On error nothing is left but the log file.
-  static Result<std::unique_ptr<Container>> create(Loop& loop, const std::string& pod_dir, ContainerSettings settings, Observer observer);
+  static Result<std::unique_ptr<Container>> create(Loop& loop, const std::string& pod_dir, ContainerSettings settings,
+                                                   Observer observer);
   ~Container();
   Container(const Container&) = delete;
   Container& operator=(const Container&) = delete;

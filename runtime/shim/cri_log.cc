@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "runtime/shim/cri_log.h"
 
-#include <algorithm>
-#include <cerrno>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
 
 #include "runtime/base/log.h"
 #include "runtime/base/strings.h"
@@ -17,13 +18,15 @@ namespace {
 constexpr size_t kBatch = 128 * 1024;
 
 Result<Fd> open_log(const std::string& path) {
-  if (path.empty() || path[0] != '/') return fail(Code::kInvalidArgument, concat("log ", quote(path), ": must be absolute"));
+  if (path.empty() || path[0] != '/')
+    return fail(Code::kInvalidArgument, concat("log ", quote(path), ": must be absolute"));
   for (const auto part : split(path, '/')) {
     if (part == "..") return fail(Code::kInvalidArgument, concat("log ", quote(path), ": must not contain \"..\""));
   }
   // O_NONBLOCK so that a FIFO cannot hold up the open; it means nothing to a regular file.
-  TRY_ASSIGN(auto file, sys::open_path(path, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0640), "open log");
-  struct stat info {};
+  TRY_ASSIGN(auto file, sys::open_path(path, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0640),
+             "open log");
+  struct stat info{};
   if (::fstat(file.get(), &info) != 0) return fail_errno(concat("stat log ", quote(path)));
   if (!S_ISREG(info.st_mode)) return fail(Code::kInvalidArgument, concat("log ", quote(path), ": not a regular file"));
   return file;
@@ -49,7 +52,8 @@ void CriLog::append(Stream stream, std::string_view data) {
   auto& partial = partial_[static_cast<int>(stream)];
   while (!data.empty()) {
     const size_t newline = data.find('\n');
-    const size_t length = std::min(newline == std::string_view::npos ? data.size() : newline, kMaxLine - partial.size());
+    const size_t length =
+        std::min(newline == std::string_view::npos ? data.size() : newline, kMaxLine - partial.size());
     const bool complete = newline == length;
     if (partial.empty() && complete) {
       add_line(stream, 'F', data.substr(0, length));
@@ -104,11 +108,12 @@ void CriLog::flush() {
     const std::string_view written(batch_.data(), done);
     const size_t newline = written.rfind('\n');
     const size_t kept = newline == std::string_view::npos ? 0 : newline + 1;
-    struct stat info {};
+    struct stat info{};
     if (kept < done && ::fstat(file_.get(), &info) == 0) {
       [[maybe_unused]] const int cut = ::ftruncate(file_.get(), info.st_size - static_cast<off_t>(done - kept));
     }
-    if (dropped_ == 0) log_warn("container log cannot be written, dropping lines", {{"path", path_}, {"error", errno_text(error)}});
+    if (dropped_ == 0)
+      log_warn("container log cannot be written, dropping lines", {{"path", path_}, {"error", errno_text(error)}});
     dropped_ += static_cast<uint64_t>(std::count(batch_.begin() + static_cast<ptrdiff_t>(kept), batch_.end(), '\n'));
     break;
   }

@@ -2,12 +2,13 @@
 #include "runtime/shim/dial.h"
 
 #include <arpa/inet.h>
-#include <cerrno>
 #include <fcntl.h>
-#include <memory>
 #include <netinet/in.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+
+#include <cerrno>
+#include <memory>
 
 #include "runtime/base/strings.h"
 
@@ -77,7 +78,8 @@ struct Attempt : std::enable_shared_from_this<Attempt> {
       family = AF_INET6;
       return begin();
     }
-    done(std::unexpected<Error>(std::in_place, Code::kUnavailable, error, concat("connect to port ", port, " of the pod: ", errno_text(error))));
+    done(std::unexpected<Error>(std::in_place, Code::kUnavailable, error,
+                                concat("connect to port ", port, " of the pod: ", errno_text(error))));
   }
 };
 

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Processes exec'd in a container.
-#include <cerrno>
-#include <csignal>
 #include <fcntl.h>
 #include <sys/epoll.h>
 #include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
 
 #include "runtime/base/log.h"
 #include "runtime/base/strings.h"
@@ -17,8 +18,10 @@ namespace berth::shim {
 
 Result<Container::Started> Container::exec(const ExecSettings& settings, std::vector<Fd> fds, OnExit on_exit) {
   if (exit_) return fail(Code::kFailedPrecondition, concat("container ", quote(settings_.id), " has ended"));
-  if (exec_ids_.contains(settings.exec_id)) return fail(Code::kAlreadyExists, concat("exec ", quote(settings.exec_id), " exists"));
-  if (settings.terminal ? !fds.empty() : fds.size() != 3) return fail(Code::kInvalidArgument, "exec: wrong number of descriptors");
+  if (exec_ids_.contains(settings.exec_id))
+    return fail(Code::kAlreadyExists, concat("exec ", quote(settings.exec_id), " exists"));
+  if (settings.terminal ? !fds.empty() : fds.size() != 3)
+    return fail(Code::kInvalidArgument, "exec: wrong number of descriptors");
   TRY_ASSIGN(auto process, oci::parse_process(settings.process));
   process.terminal = settings.terminal;
   if (!process.oom_score_adj) process.oom_score_adj = oom_score_adj_;

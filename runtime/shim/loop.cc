@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "runtime/shim/loop.h"
 
+#include <sys/epoll.h>
+
 #include <algorithm>
 #include <cerrno>
-#include <sys/epoll.h>
 
 #include "runtime/base/log.h"
 

@@ -20,7 +20,8 @@ class Loop {
   using Step = std::function<void()>;
 
   Result<> open();
-  // Level-triggered. `fd` stays the caller's, who calls remove() before closing it. EPERM: a regular file, always ready.
+  // Level-triggered. `fd` stays the caller's, who calls remove() before closing it. EPERM: a regular file, always
+  // ready.
   Result<> add(int fd, uint32_t events, Handler handler);
   void modify(int fd, uint32_t events);
   void remove(int fd);

@@ -3,13 +3,14 @@
 //
 // Started by the agent (or the daemonless command), one per pod, and outlives it. When BERTH_SHIM_READY=3 is set,
 // descriptor 3 is told "ok" or {"error":{…}} once, when the pod stands or cannot.
-#include <cstdlib>
-#include <cstring>
 #include <fcntl.h>
 #include <malloc.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include <cstdlib>
+#include <cstring>
 
 #include "runtime/base/log.h"
 #include "runtime/base/strings.h"
@@ -29,17 +30,20 @@ Result<Arguments> parse_arguments(int argc, char** argv) {
   Arguments arguments;
   for (int i = 1; i < argc; ++i) {
     const std::string_view name = argv[i];
-    if (i + 1 == argc) return fail(Code::kInvalidArgument, concat("argument ", quote(name), ": unknown, or its value is missing"));
+    if (i + 1 == argc)
+      return fail(Code::kInvalidArgument, concat("argument ", quote(name), ": unknown, or its value is missing"));
     const std::string_view value = argv[++i];
     if (name == "--dir") {
       arguments.dir = value;
     } else if (name == "--log-level") {
-      if (!parse_log_level(value, arguments.level)) return fail(Code::kInvalidArgument, concat("log level ", quote(value), " is not known"));
+      if (!parse_log_level(value, arguments.level))
+        return fail(Code::kInvalidArgument, concat("log level ", quote(value), " is not known"));
     } else {
       return fail(Code::kInvalidArgument, concat("argument ", quote(name), " is not known"));
     }
   }
-  if (arguments.dir.empty() || arguments.dir[0] != '/') return fail(Code::kInvalidArgument, "--dir <absolute path> is needed");
+  if (arguments.dir.empty() || arguments.dir[0] != '/')
+    return fail(Code::kInvalidArgument, "--dir <absolute path> is needed");
   return arguments;
 }
 
@@ -59,7 +63,8 @@ void tell(const Fd& ready, const Error& error) {
   text["message"] = error.message();
   boost::json::object message;
   message["error"] = std::move(text);
-  if (ready) [[maybe_unused]] const auto told = sys::write_all(ready.get(), boost::json::serialize(message));
+  if (ready) [[maybe_unused]]
+    const auto told = sys::write_all(ready.get(), boost::json::serialize(message));
 }
 
 int serve(int argc, char** argv) {
@@ -71,7 +76,8 @@ int serve(int argc, char** argv) {
   }
   set_log_level(arguments->level);
   // O_TRUNC: a pod has one shim; what a failed one said has been read.
-  auto log = sys::open_path(concat(arguments->dir, "/shim.log"), O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_NOFOLLOW, 0600);
+  auto log =
+      sys::open_path(concat(arguments->dir, "/shim.log"), O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_NOFOLLOW, 0600);
   if (log) set_log_fd(log->get());
   if (::getsid(0) != ::getpid()) ::setsid();
   ::umask(0022);
@@ -84,7 +90,8 @@ int serve(int argc, char** argv) {
     tell(ready, up.error());
     return 1;
   }
-  if (ready) [[maybe_unused]] const auto told = sys::write_all(ready.get(), "ok");
+  if (ready) [[maybe_unused]]
+    const auto told = sys::write_all(ready.get(), "ok");
   ready.reset();
   ::malloc_trim(0);
   shim.run();

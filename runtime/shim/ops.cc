@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The operations of protocol.h, one function each, in the header's order.
-#include <csignal>
 #include <unistd.h>
+
+#include <csignal>
 
 #include "runtime/base/log.h"
 #include "runtime/base/strings.h"
@@ -27,9 +28,12 @@ Result<ContainerSettings> container_settings(const boost::json::object& request)
   settings.stdin_once = bool_field(request, "stdin_once");
   settings.log_path = text_field(request, "log_path");
   const auto driver = text_field(request, "cgroup_driver");
-  if (driver == "systemd") settings.driver = container::CgroupDriver::kSystemd;
-  else if (!driver.empty() && driver != "cgroupfs") return fail(Code::kInvalidArgument, concat("cgroup driver ", quote(driver), " is not known"));
-  if (settings.bundle.empty() || settings.bundle[0] != '/') return fail(Code::kInvalidArgument, "bundle: must be an absolute path");
+  if (driver == "systemd")
+    settings.driver = container::CgroupDriver::kSystemd;
+  else if (!driver.empty() && driver != "cgroupfs")
+    return fail(Code::kInvalidArgument, concat("cgroup driver ", quote(driver), " is not known"));
+  if (settings.bundle.empty() || settings.bundle[0] != '/')
+    return fail(Code::kInvalidArgument, "bundle: must be an absolute path");
   if (const auto* rootfs = object_field(request, "rootfs")) {
     settings.rootfs_path = text_field(*rootfs, "path");
     settings.layers.upper = text_field(*rootfs, "upper");
@@ -149,7 +153,8 @@ Result<> Shim::resize(ConnectionId connection, const Object& request, std::vecto
   TRY_ASSIGN(auto* container, find(request));
   const auto width = int_field(request, "width");
   const auto height = int_field(request, "height");
-  if (width < 0 || width > UINT16_MAX || height < 0 || height > UINT16_MAX) return fail(Code::kInvalidArgument, "size out of range");
+  if (width < 0 || width > UINT16_MAX || height < 0 || height > UINT16_MAX)
+    return fail(Code::kInvalidArgument, "size out of range");
   TRY(container->resize(text_field(request, "exec_id"), static_cast<uint16_t>(width), static_cast<uint16_t>(height)));
   server_.reply(connection, Object());
   return {};
@@ -218,8 +223,10 @@ Result<> Shim::stop(ConnectionId connection, const Object&, std::vector<Fd>) {
   Result<> result;
   std::vector<std::string> removed;
   for (const auto& [id, container] : containers_) {
-    if (auto done = container->remove(true); done) removed.push_back(id);
-    else result = std::move(done);
+    if (auto done = container->remove(true); done)
+      removed.push_back(id);
+    else
+      result = std::move(done);
   }
   for (const auto& id : removed) containers_.erase(id);
   TRY(std::move(result));

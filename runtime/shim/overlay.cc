@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "runtime/shim/overlay.h"
 
-#include <cerrno>
 #include <fcntl.h>
 #include <sys/mount.h>
 #include <unistd.h>
+
+#include <cerrno>
 
 #include "runtime/base/strings.h"
 #include "runtime/sys/file.h"
@@ -44,7 +45,8 @@ std::string joined_layers(const std::vector<Fd>& fds) {
 }
 
 // Kernels before 6.5 with many layers: the old call takes a page of options.
-Result<Fd> mount_classic(const std::vector<Fd>& fds, const std::string& upper, const std::string& work, const std::string& scratch) {
+Result<Fd> mount_classic(const std::vector<Fd>& fds, const std::string& upper, const std::string& work,
+                         const std::string& scratch) {
   TRY(sys::make_directories(scratch, 0700));
   std::string options = concat("lowerdir=", joined_layers(fds));
   if (!upper.empty()) options += concat(",upperdir=", upper, ",workdir=", work);

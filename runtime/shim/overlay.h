@@ -16,8 +16,8 @@ struct OverlayLayers {
   std::string work;
 };
 
-// `scratch` is an existing or creatable directory, used only by kernels that lack "lowerdir+" when the layers do not fit
-// one option: there the mount stands for a moment before it is detached.
+// `scratch` is an existing or creatable directory, used only by kernels that lack "lowerdir+" when the layers do not
+// fit one option: there the mount stands for a moment before it is detached.
 Result<Fd> make_overlay(const OverlayLayers& layers, const std::string& scratch);
 
 }  // namespace berth::shim

@@ -1,10 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "runtime/shim/pod_setup.h"
 
-#include <algorithm>
-#include <cerrno>
-#include <csignal>
-#include <cstring>
 #include <fcntl.h>
 #include <net/if.h>
 #include <sched.h>
@@ -15,6 +11,11 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+#include <cstring>
 
 #include "runtime/base/strings.h"
 #include "runtime/sys/file.h"
@@ -38,7 +39,8 @@ Result<> raise_loopback() {
 // "net.ipv4.conf.eth0/1.forwarding" → "net/ipv4/conf/eth0.1/forwarding": as sysctl(8), '/' stands for a dot in a name.
 std::string sysctl_path(std::string_view key) {
   std::string path(key);
-  const bool slashes_first = path.find('/') != std::string::npos && (path.find('.') == std::string::npos || path.find('/') < path.find('.'));
+  const bool slashes_first =
+      path.find('/') != std::string::npos && (path.find('.') == std::string::npos || path.find('/') < path.find('.'));
   if (slashes_first) return path;
   for (char& c : path) c = c == '.' ? '/' : c == '/' ? '.' : c;
   return path;
@@ -76,23 +78,30 @@ Result<> check_sysctls(const PodSettings& settings) {
   for (const auto& [key, value] : settings.sysctls) {
     const std::string path = sysctl_path(key);
     for (const auto part : split(path, '/')) {
-      if (part.empty() || part == "." || part == "..") return fail(Code::kInvalidArgument, concat("sysctl ", quote(key), ": malformed name"));
+      if (part.empty() || part == "." || part == "..")
+        return fail(Code::kInvalidArgument, concat("sysctl ", quote(key), ": malformed name"));
     }
     const bool network = path.starts_with("net/");
-    const bool ipc = path.starts_with("kernel/msg") || path == "kernel/sem" || path.starts_with("kernel/shm") || path.starts_with("fs/mqueue/");
-    if (!network && !ipc) return fail(Code::kInvalidArgument, concat("sysctl ", quote(key), ": is not of a pod's namespaces"));
-    if (network && !settings.new_network) return fail(Code::kInvalidArgument, concat("sysctl ", quote(key), ": pod uses the host's network"));
-    if (ipc && !settings.new_ipc) return fail(Code::kInvalidArgument, concat("sysctl ", quote(key), ": pod uses the host's ipc"));
+    const bool ipc = path.starts_with("kernel/msg") || path == "kernel/sem" || path.starts_with("kernel/shm") ||
+                     path.starts_with("fs/mqueue/");
+    if (!network && !ipc)
+      return fail(Code::kInvalidArgument, concat("sysctl ", quote(key), ": is not of a pod's namespaces"));
+    if (network && !settings.new_network)
+      return fail(Code::kInvalidArgument, concat("sysctl ", quote(key), ": pod uses the host's network"));
+    if (ipc && !settings.new_ipc)
+      return fail(Code::kInvalidArgument, concat("sysctl ", quote(key), ": pod uses the host's ipc"));
   }
   return {};
 }
 
 Result<> enter_namespaces(const PodSettings& settings) {
   TRY(check_sysctls(settings));
-  const int flags = (settings.new_network ? CLONE_NEWNET : 0) | (settings.new_ipc ? CLONE_NEWIPC : 0) | (settings.new_uts ? CLONE_NEWUTS : 0);
+  const int flags = (settings.new_network ? CLONE_NEWNET : 0) | (settings.new_ipc ? CLONE_NEWIPC : 0) |
+                    (settings.new_uts ? CLONE_NEWUTS : 0);
   if (flags != 0 && ::unshare(flags) != 0) return fail_errno("make the pod's namespaces");
   if (settings.new_network) TRY(raise_loopback());
-  if (settings.new_uts && !settings.hostname.empty() && ::sethostname(settings.hostname.c_str(), settings.hostname.size()) != 0) {
+  if (settings.new_uts && !settings.hostname.empty() &&
+      ::sethostname(settings.hostname.c_str(), settings.hostname.size()) != 0) {
     return fail_errno(concat("set hostname ", quote(settings.hostname)));
   }
   if (settings.sysctls.empty()) return {};

@@ -3,8 +3,9 @@
 // pid 1 of a shared pid namespace. It stays in the host's mount namespace.
 #pragma once
 
-#include <string>
 #include <sys/types.h>
+
+#include <string>
 
 #include "runtime/base/fd.h"
 #include "runtime/base/result.h"

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "runtime/shim/process_tree.h"
 
+#include <unistd.h>
+
 #include <csignal>
 #include <set>
 #include <string>
-#include <unistd.h>
 #include <vector>
 
 #include "runtime/base/strings.h"
@@ -53,7 +54,8 @@ bool kill_round(pid_t leader, std::set<pid_t>& tree) {
       grown = true;
       if (process.zombie) continue;
       found = true;
-      if (const auto pidfd = sys::open_pidfd(process.pid)) [[maybe_unused]] const auto killed = sys::send_signal(*pidfd, SIGKILL);
+      if (const auto pidfd = sys::open_pidfd(process.pid)) [[maybe_unused]]
+        const auto killed = sys::send_signal(*pidfd, SIGKILL);
     }
   }
   return found;

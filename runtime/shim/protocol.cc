@@ -32,7 +32,8 @@ Result<PodSettings> pod_settings_from_json(std::string_view text) {
   if (const auto* sysctls = object_field(object, "sysctls")) {
     for (const auto& entry : *sysctls) {
       if (!entry.value().is_string()) {
-        return fail(Code::kInvalidArgument, concat("pod settings: sysctl ", quote(std::string_view(entry.key())), ": must be a string"));
+        return fail(Code::kInvalidArgument,
+                    concat("pod settings: sysctl ", quote(std::string_view(entry.key())), ": must be a string"));
       }
       settings.sysctls[std::string(std::string_view(entry.key()))] = std::string_view(entry.value().get_string());
     }
@@ -57,7 +58,8 @@ std::string to_json(const ExitRecord& record) {
 Result<ExitRecord> exit_record_from_json(std::string_view text) {
   TRY_ASSIGN(const auto object, parse_object(text, "exit record"));
   const auto* code = object.if_contains("code");
-  if (code == nullptr || !code->is_int64()) return fail(Code::kInvalidArgument, "exit record: code: must be an integer");
+  if (code == nullptr || !code->is_int64())
+    return fail(Code::kInvalidArgument, "exit record: code: must be an integer");
   ExitRecord record;
   record.code = static_cast<int>(code->get_int64());
   record.signal = static_cast<int>(int_field(object, "signal"));

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "runtime/shim/server.h"
 
-#include <cerrno>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+
+#include <cerrno>
 
 #include "runtime/base/log.h"
 #include "runtime/base/strings.h"
@@ -30,7 +31,8 @@ void Server::accept_one() {
     // The listener stays readable: without a pause this would spin until a descriptor is free.
     loop_.remove(listener_.get());
     loop_.after(std::chrono::milliseconds(100), [this] {
-      if (listener_) [[maybe_unused]] const auto again = loop_.add(listener_.get(), EPOLLIN, [this](uint32_t) { accept_one(); });
+      if (listener_) [[maybe_unused]]
+        const auto again = loop_.add(listener_.get(), EPOLLIN, [this](uint32_t) { accept_one(); });
     });
     return;
   }
@@ -42,7 +44,8 @@ void Server::accept_one() {
   const ConnectionId id = ++last_;
   const int raw = fd.get();
   connections_[id].fd = std::move(fd);
-  if (!loop_.add(raw, EPOLLIN | EPOLLRDHUP, [this, id](uint32_t events) { on_ready(id, events); })) connections_.erase(id);
+  if (!loop_.add(raw, EPOLLIN | EPOLLRDHUP, [this, id](uint32_t events) { on_ready(id, events); }))
+    connections_.erase(id);
 }
 
 void Server::on_ready(ConnectionId id, uint32_t events) {

@@ -24,7 +24,8 @@ class Server {
   using Handler = std::function<void(ConnectionId, boost::json::object request, std::vector<Fd> fds)>;
   using Gone = std::function<void(ConnectionId)>;
 
-  Server(Loop& loop, Handler on_request, Gone on_gone) : loop_(loop), on_request_(std::move(on_request)), on_gone_(std::move(on_gone)) {}
+  Server(Loop& loop, Handler on_request, Gone on_gone)
+      : loop_(loop), on_request_(std::move(on_request)), on_gone_(std::move(on_gone)) {}
 
   // Listens on `path` (0600). Peers other than uid 0 are closed unheard (CVE-2020-15257).
   Result<> open(const std::string& path);
@@ -41,7 +42,7 @@ class Server {
     bool heard = false;
     std::deque<std::pair<std::string, std::vector<Fd>>> queue;
   };
-  static constexpr size_t kMaxQueue = 1024;       // messages; a watcher that is further behind is cut off
+  static constexpr size_t kMaxQueue = 1024;  // messages; a watcher that is further behind is cut off
   static constexpr size_t kMaxConnections = 512;
 
   void accept_one();

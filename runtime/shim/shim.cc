@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "runtime/shim/shim.h"
 
-#include <cerrno>
-#include <csignal>
 #include <malloc.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
 
 #include "runtime/base/log.h"
 #include "runtime/base/strings.h"
@@ -31,10 +32,11 @@ void on_ignored(int) {}
 
 // Handlers instead of SIG_IGN, which execve would hand on to the containers, and instead of blocked signals.
 void set_signals() {
-  struct sigaction action {};
+  struct sigaction action{};
   action.sa_flags = SA_RESTART;
   action.sa_handler = on_ignored;
-  for (const int signal : {SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGPIPE, SIGUSR1, SIGUSR2}) ::sigaction(signal, &action, nullptr);
+  for (const int signal : {SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGPIPE, SIGUSR1, SIGUSR2})
+    ::sigaction(signal, &action, nullptr);
   action.sa_flags = SA_RESTART | SA_NOCLDSTOP;
   action.sa_handler = on_child;
   ::sigaction(SIGCHLD, &action, nullptr);
@@ -45,14 +47,18 @@ void set_signals() {
 Shim::Shim(std::string dir)
     : dir_(std::move(dir)),
       server_(
-          loop_, [this](ConnectionId id, Object request, std::vector<Fd> fds) { on_request(id, std::move(request), std::move(fds)); },
+          loop_,
+          [this](ConnectionId id, Object request, std::vector<Fd> fds) {
+            on_request(id, std::move(request), std::move(fds));
+          },
           [this](ConnectionId id) { on_gone(id); }) {}
 
 Result<> Shim::open() {
   auto ready = set_up();
   if (!ready) {
     [[maybe_unused]] const auto unmounted = unmount_shm(dir_);
-    if (init_.pidfd) [[maybe_unused]] const auto killed = sys::send_signal(init_.pidfd, SIGKILL);
+    if (init_.pidfd) [[maybe_unused]]
+      const auto killed = sys::send_signal(init_.pidfd, SIGKILL);
     ::unlink(concat(dir_, "/shim.sock").c_str());
   }
   return ready;
@@ -106,10 +112,11 @@ void Shim::reap_orphans() {
 
 Shim::Op Shim::find_op(std::string_view name) {
   static constexpr std::pair<std::string_view, Op> kOps[] = {
-      {"hello", &Shim::hello},   {"create", &Shim::create}, {"start", &Shim::start},           {"kill", &Shim::kill},
-      {"delete", &Shim::remove}, {"state", &Shim::state},   {"exec", &Shim::exec},             {"resize", &Shim::resize},
-      {"attach", &Shim::attach}, {"wait", &Shim::wait},     {"reopen_log", &Shim::reopen_log}, {"dial", &Shim::dial},
-      {"update", &Shim::update}, {"watch", &Shim::watch},   {"stop", &Shim::stop},
+      {"hello", &Shim::hello},   {"create", &Shim::create},         {"start", &Shim::start},
+      {"kill", &Shim::kill},     {"delete", &Shim::remove},         {"state", &Shim::state},
+      {"exec", &Shim::exec},     {"resize", &Shim::resize},         {"attach", &Shim::attach},
+      {"wait", &Shim::wait},     {"reopen_log", &Shim::reopen_log}, {"dial", &Shim::dial},
+      {"update", &Shim::update}, {"watch", &Shim::watch},           {"stop", &Shim::stop},
   };
   for (const auto& [known, op] : kOps) {
     if (known == name) return op;
@@ -120,7 +127,8 @@ Shim::Op Shim::find_op(std::string_view name) {
 void Shim::on_request(ConnectionId connection, Object request, std::vector<Fd> fds) {
   const std::string name = text_field(request, "op");
   const Op op = find_op(name);
-  if (op == nullptr) return server_.reply(connection, Error(Code::kUnimplemented, concat("operation ", quote(name), " is not known")));
+  if (op == nullptr)
+    return server_.reply(connection, Error(Code::kUnimplemented, concat("operation ", quote(name), " is not known")));
   if (auto done = (this->*op)(connection, request, std::move(fds)); !done) {
     log_debug("request failed", {{"op", name}, {"error", done.error().message()}});
     server_.reply(connection, std::move(done).error().wrap(concat(name, " ", quote(text_field(request, "id")))));

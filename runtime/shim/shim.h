@@ -19,7 +19,8 @@ class Shim {
  public:
   explicit Shim(std::string dir);
 
-  // Makes the pod's namespaces, shm and init, listens, and writes shim.json. On error what stands on the host is undone.
+  // Makes the pod's namespaces, shm and init, listens, and writes shim.json. On error what stands on the host is
+  // undone.
   Result<> open();
   // Serves until `stop`.
   void run();

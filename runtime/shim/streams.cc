@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "runtime/shim/streams.h"
 
-#include <algorithm>
-#include <cerrno>
 #include <fcntl.h>
 #include <sys/epoll.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
 
 #include "runtime/base/log.h"
 #include "runtime/sys/path.h"
@@ -20,8 +21,9 @@ char chunk[kChunk];  // single-threaded: one buffer for every read
 }  // namespace
 
 Fd nonblocking_copy(Fd fd, int access) {
-  struct stat info {};
-  if (::fstat(fd.get(), &info) != 0 || S_ISREG(info.st_mode)) return fd;  // a file's offset must stay shared, and never blocks
+  struct stat info{};
+  if (::fstat(fd.get(), &info) != 0 || S_ISREG(info.st_mode))
+    return fd;  // a file's offset must stay shared, and never blocks
   if (!S_ISSOCK(info.st_mode)) {
     Fd copy(::open(sys::fd_path(fd.get()).c_str(), access | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
     if (copy) return copy;
@@ -30,7 +32,8 @@ Fd nonblocking_copy(Fd fd, int access) {
   return fd;
 }
 
-// ---- Sink -------------------------------------------------------------------------------------------------------------
+// ---- Sink
+// -------------------------------------------------------------------------------------------------------------
 
 void Sink::open() {
   // No event asked for: a reader that goes away is reported all the same.
@@ -96,7 +99,8 @@ void Sink::close_now() {
   if (self_) loop_.defer([self = std::move(self_)] {});
 }
 
-// ---- Output -----------------------------------------------------------------------------------------------------------
+// ---- Output
+// -----------------------------------------------------------------------------------------------------------
 
 Result<> Output::open() {
   ::fcntl(source_.get(), F_SETFL, ::fcntl(source_.get(), F_GETFL) | O_NONBLOCK);
@@ -164,7 +168,8 @@ void Output::finish() {
   sinks_.clear();
 }
 
-// ---- Input ------------------------------------------------------------------------------------------------------------
+// ---- Input
+// ------------------------------------------------------------------------------------------------------------
 
 bool Input::watch(const std::shared_ptr<Source>& source) {
   return loop_.add(source->fd.get(), EPOLLIN, [this, source](uint32_t) { on_source(source); }).has_value();

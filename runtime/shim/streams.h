@@ -17,7 +17,8 @@
 
 namespace berth::shim {
 
-// A non-blocking descriptor for the same file without changing the file description that others share (a terminal, say).
+// A non-blocking descriptor for the same file without changing the file description that others share (a terminal,
+// say).
 Fd nonblocking_copy(Fd fd, int access);
 
 // A descriptor written without blocking, with a bounded queue.
@@ -57,7 +58,8 @@ class Sink : public std::enable_shared_from_this<Sink> {
 class Output {
  public:
   // `log` may be null; it outlives this object.
-  Output(Loop& loop, Fd source, Stream stream, CriLog* log) : loop_(loop), source_(std::move(source)), stream_(stream), log_(log) {}
+  Output(Loop& loop, Fd source, Stream stream, CriLog* log)
+      : loop_(loop), source_(std::move(source)), stream_(stream), log_(log) {}
   ~Output() { finish(); }
   Output(const Output&) = delete;
   Output& operator=(const Output&) = delete;

@@ -17,9 +17,12 @@ TEST_CASE("a container's output and exit code are recorded", "[shim][root]") {
   CHECK(exit->finished_at > exit->started_at);
   const auto lines = pod.log("c1");
   REQUIRE(lines.size() == 3);
-  CHECK(std::count_if(lines.begin(), lines.end(), [](auto& l) { return l.stream == "stdout" && l.tag == "F" && l.content == "out"; }) == 1);
-  CHECK(std::count_if(lines.begin(), lines.end(), [](auto& l) { return l.stream == "stderr" && l.tag == "F" && l.content == "err"; }) == 1);
-  CHECK(std::count_if(lines.begin(), lines.end(), [](auto& l) { return l.stream == "stdout" && l.tag == "P" && l.content == "tail"; }) == 1);
+  CHECK(std::count_if(lines.begin(), lines.end(),
+                      [](auto& l) { return l.stream == "stdout" && l.tag == "F" && l.content == "out"; }) == 1);
+  CHECK(std::count_if(lines.begin(), lines.end(),
+                      [](auto& l) { return l.stream == "stderr" && l.tag == "F" && l.content == "err"; }) == 1);
+  CHECK(std::count_if(lines.begin(), lines.end(),
+                      [](auto& l) { return l.stream == "stdout" && l.tag == "P" && l.content == "tail"; }) == 1);
   const auto kept = ShimClient::read_exit(pod.pod_dir(), "c1");
   REQUIRE(kept);
   CHECK(kept->code == 7);
@@ -70,7 +73,8 @@ TEST_CASE("signals keep their meaning in a container", "[shim][root]") {
   REQUIRE(pod->wait("c2", 10s));
   const auto lines = pod.log("c2");
   for (const auto& line : lines) {
-    if (line.content.starts_with("SigIgn:") || line.content.starts_with("SigBlk:")) CHECK(line.content.substr(8) == "0000000000000000");
+    if (line.content.starts_with("SigIgn:") || line.content.starts_with("SigBlk:"))
+      CHECK(line.content.substr(8) == "0000000000000000");
   }
 }
 
@@ -104,7 +108,8 @@ TEST_CASE("a container killed for memory says oom and the shim lives", "[shim][r
   std::atomic<bool> ready = false;
   std::thread watcher([&] {
     [[maybe_unused]] const auto watched = pod->watch(
-        [&](const shims::ShimEvent& event) { (event.kind == shims::ShimEvent::Kind::kOom ? ooms : exits)++; }, never.get(), [&] { ready = true; });
+        [&](const shims::ShimEvent& event) { (event.kind == shims::ShimEvent::Kind::kOom ? ooms : exits)++; },
+        never.get(), [&] { ready = true; });
   });
   CHECK(holds([&] { return ready.load(); }));
   auto config = pod.spec("c1", {"sh", "-c", "exec tail -c 200000000 /dev/zero"});
@@ -237,7 +242,9 @@ TEST_CASE("stdin stays open after a detach, and closes after the first with stdi
 TEST_CASE("a reader that does not read holds up neither the container nor another reader", "[shim][root]") {
   NEEDS_RUNTIME;
   Pod pod;
-  pod.run("c1", {"sh", "-c", "while test ! -e /go; do sleep 0.02; done; yes abcdefghijklmnopqrstuvwxyz | head -n 200000; echo done"});
+  pod.run("c1",
+          {"sh", "-c",
+           "while test ! -e /go; do sleep 0.02; done; yes abcdefghijklmnopqrstuvwxyz | head -n 200000; echo done"});
   shims::StreamOptions streams;
   streams.open_stderr = false;
   const auto sleeper = pod->attach("c1", streams);
@@ -301,7 +308,7 @@ TEST_CASE("two containers of a pod live side by side and share its network", "[s
     CHECK(state.status == "running");
     CHECK(sys::process_is_alive(state.pid, state.start_time));
     CHECK_FALSE(state.cgroups.empty());
-    struct stat ours {}, theirs {};
+    struct stat ours{}, theirs{};
     REQUIRE(::stat(concat("/proc/", state.pid, "/ns/net").c_str(), &ours) == 0);
     REQUIRE(::stat(pod->namespace_path("net").c_str(), &theirs) == 0);
     CHECK(ours.st_ino == theirs.st_ino);

@@ -64,13 +64,18 @@ TEST_CASE("exec that times out is killed with everything it has started", "[shim
   NEEDS_RUNTIME;
   Pod pod;
   pod.run("c1", {"sleep", "1000"});
-  auto call = pod.exec_call("c1", {"sh", "-c", "sleep 34561 & (sleep 34561 & sleep 34561) & setsid sleep 34561 & echo up; wait"});
+  auto call = pod.exec_call(
+      "c1", {"sh", "-c", "sleep 34561 & (sleep 34561 & sleep 34561) & setsid sleep 34561 & echo up; wait"});
   call.timeout = 500ms;
   const long long before = monotonic_nanos();
   auto session = pod->exec(call);
   REQUIRE(session);
   CHECK(read_until(session->stdout_reader.get(), "up\n") == "up\n");
-  CHECK(holds([] { return processes_with("sleep\0" "34561") >= 0; }));
+  CHECK(holds([] {
+    return processes_with(
+               "sleep\0"
+               "34561") >= 0;
+  }));
   const auto exit = session->wait(10s);
   REQUIRE(exit);
   CHECK(exit->timed_out);
@@ -150,7 +155,8 @@ TEST_CASE("three hundred execs and attachments leave the shim's descriptors and 
     auto call = pod.exec_call("c1", {i % 3 == 0 ? "/no/such" : "true"});
     call.terminal = i % 2 == 0;
     auto session = pod->exec(call);
-    if (session && i % 5 != 0) [[maybe_unused]] const auto ended = session->wait(10s);
+    if (session && i % 5 != 0) [[maybe_unused]]
+      const auto ended = session->wait(10s);
     shims::StreamOptions streams;
     streams.open_stdin = true;
     [[maybe_unused]] const auto attached = pod->attach("c1", streams);

@@ -2,15 +2,8 @@
 // A pod of the real berth-shim in a directory of its own, driven by the real client, with containers of busybox.
 #pragma once
 
-#include "agent/shims/client.h"
-
-#include <algorithm>
 #include <arpa/inet.h>
-#include <atomic>
-#include <csignal>
-#include <cstdlib>
 #include <fcntl.h>
-#include <functional>
 #include <poll.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
@@ -18,9 +11,16 @@
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/wait.h>
-#include <thread>
 #include <unistd.h>
 
+#include <algorithm>
+#include <atomic>
+#include <csignal>
+#include <cstdlib>
+#include <functional>
+#include <thread>
+
+#include "agent/shims/client.h"
 #include "runtime/base/log.h"
 #include "runtime/base/strings.h"
 #include "runtime/oci/spec_json.h"
@@ -111,15 +111,18 @@ class Pod {
   const std::string& dir() const { return dir_; }
   std::string pod_dir() const { return dir_ + "/pod"; }
   std::string log_path(const std::string& id) const { return concat(dir_, "/", id, ".log"); }
-  std::string cgroup_name(const std::string& id) const { return concat("/berth-shimtest-", dir_.substr(dir_.size() - 6), "-", id); }
+  std::string cgroup_name(const std::string& id) const {
+    return concat("/berth-shimtest-", dir_.substr(dir_.size() - 6), "-", id);
+  }
 
   oci::Spec spec(const std::string& id, const std::vector<std::string>& args) const {
     oci::Spec made;
     made.process = process(args);
     made.root = oci::Root{"rootfs", false};
-    made.mounts = {{"/proc", "proc", "proc", {}, {}, {}},
-                   {"/dev", "tmpfs", "tmpfs", {"nosuid", "mode=755"}, {}, {}},
-                   {"/dev/pts", "devpts", "devpts", {"nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620"}, {}, {}}};
+    made.mounts = {
+        {"/proc", "proc", "proc", {}, {}, {}},
+        {"/dev", "tmpfs", "tmpfs", {"nosuid", "mode=755"}, {}, {}},
+        {"/dev/pts", "devpts", "devpts", {"nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620"}, {}, {}}};
     made.linux_.namespaces = {{"pid", ""}, {"mount", ""}};
     made.linux_.cgroups_path = cgroup_name(id);
     return made;
@@ -133,7 +136,8 @@ class Pod {
     return made;
   }
 
-  Result<pid_t> create(const std::string& id, const oci::Spec& config, std::function<void(shims::CreateOptions&)> change = {}) const {
+  Result<pid_t> create(const std::string& id, const oci::Spec& config,
+                       std::function<void(shims::CreateOptions&)> change = {}) const {
     shims::CreateOptions options;
     options.id = id;
     options.bundle = concat(pod_dir(), "/containers/", id);
@@ -148,7 +152,8 @@ class Pod {
     return client_.create(options);
   }
 
-  void run(const std::string& id, const std::vector<std::string>& args, std::function<void(shims::CreateOptions&)> change = {}) const {
+  void run(const std::string& id, const std::vector<std::string>& args,
+           std::function<void(shims::CreateOptions&)> change = {}) const {
     shims::CreateOptions probe;
     if (change) change(probe);
     auto config = spec(id, args);
@@ -167,7 +172,8 @@ class Pod {
       if (line.empty()) continue;
       const size_t a = line.find(' '), b = line.find(' ', a + 1), c = line.find(' ', b + 1);
       REQUIRE(c != std::string_view::npos);
-      lines.push_back({std::string(line.substr(a + 1, b - a - 1)), std::string(line.substr(b + 1, c - b - 1)), std::string(line.substr(c + 1))});
+      lines.push_back({std::string(line.substr(a + 1, b - a - 1)), std::string(line.substr(b + 1, c - b - 1)),
+                       std::string(line.substr(c + 1))});
     }
     return lines;
   }
@@ -183,7 +189,8 @@ class Pod {
 
  private:
   void make_layer() {
-    for (const char* part : {"/layer/bin", "/layer/proc", "/layer/dev", "/layer/tmp", "/layer/sys", "/layer/etc", "/top/etc"}) {
+    for (const char* part :
+         {"/layer/bin", "/layer/proc", "/layer/dev", "/layer/tmp", "/layer/sys", "/layer/etc", "/top/etc"}) {
       REQUIRE(sys::make_directories(dir_ + part, 0755));
     }
     REQUIRE(sys::replace_file(dir_ + "/top/etc/layer", "top\n", 0644, false));
@@ -191,7 +198,9 @@ class Pod {
     const auto busybox = sys::read_file("/bin/busybox");
     REQUIRE(busybox);
     REQUIRE(sys::replace_file(dir_ + "/layer/bin/busybox", *busybox, 0755, false));
-    for (const char* name : {"sh", "cat", "echo", "sleep", "true", "false", "stty", "head", "tr", "seq", "setsid", "dd", "id", "hostname", "nc", "tail", "yes", "kill", "ps", "test", "printf"}) {
+    for (const char* name :
+         {"sh", "cat", "echo",     "sleep", "true", "false", "stty", "head", "tr",   "seq",   "setsid",
+          "dd", "id",  "hostname", "nc",    "tail", "yes",   "kill", "ps",   "test", "printf"}) {
       REQUIRE(::symlink("/bin/busybox", concat(dir_, "/layer/bin/", name).c_str()) == 0);
     }
   }
@@ -226,4 +235,3 @@ inline bool runtime_works() {
   REQUIRE(runtime_works())
 
 }  // namespace shim_test
-

@@ -4,7 +4,8 @@
 
 using namespace shim_test;
 
-// ---- the pod ------------------------------------------------------------------------------------------------------------
+// ---- the pod
+// ------------------------------------------------------------------------------------------------------------
 
 TEST_CASE("a shim comes up in namespaces of its own with lo up, and answers", "[shim][root]") {
   NEEDS_ROOT;
@@ -15,12 +16,12 @@ TEST_CASE("a shim comes up in namespaces of its own with lo up, and answers", "[
   REQUIRE(pod->hello());
   CHECK(pod->alive());
   for (const char* name : {"net", "ipc", "uts"}) {
-    struct stat ours {}, theirs {};
+    struct stat ours{}, theirs{};
     REQUIRE(::stat(concat("/proc/self/ns/", name).c_str(), &ours) == 0);
     REQUIRE(::stat(pod->namespace_path(name).c_str(), &theirs) == 0);
     CHECK(ours.st_ino != theirs.st_ino);
   }
-  struct stat ours {}, theirs {};
+  struct stat ours{}, theirs{};
   REQUIRE(::stat("/proc/self/ns/mnt", &ours) == 0);
   REQUIRE(::stat(pod->namespace_path("mnt").c_str(), &theirs) == 0);
   CHECK(ours.st_ino == theirs.st_ino);
@@ -33,11 +34,11 @@ TEST_CASE("the pod's shm is a tmpfs on the host and goes with the pod", "[shim][
   settings.shm_bytes = 1 << 20;
   Pod pod(settings);
   const std::string shm = pod.pod_dir() + "/shm";
-  struct statfs info {};
+  struct statfs info{};
   REQUIRE(::statfs(shm.c_str(), &info) == 0);
   CHECK(info.f_type == 0x01021994);
   CHECK(info.f_blocks * static_cast<uint64_t>(info.f_bsize) == 1 << 20);
-  struct stat mode {};
+  struct stat mode{};
   REQUIRE(::stat(shm.c_str(), &mode) == 0);
   CHECK((mode.st_mode & 07777) == 01777);
   REQUIRE(pod->stop());
@@ -54,7 +55,7 @@ TEST_CASE("a pod with the host's namespaces stays in them and mounts nothing", "
   settings.new_network = settings.new_ipc = settings.new_uts = false;
   Pod pod(settings);
   for (const char* name : {"net", "ipc", "uts"}) {
-    struct stat ours {}, theirs {};
+    struct stat ours{}, theirs{};
     REQUIRE(::stat(concat("/proc/self/ns/", name).c_str(), &ours) == 0);
     REQUIRE(::stat(pod->namespace_path(name).c_str(), &theirs) == 0);
     CHECK(ours.st_ino == theirs.st_ino);
@@ -115,9 +116,10 @@ TEST_CASE("SIGTERM and a client's death leave the shim alone", "[shim][root]") {
 TEST_CASE("nonsense is answered with an error and harms nobody", "[shim][root]") {
   NEEDS_ROOT;
   Pod pod;
-  for (const char* text : {"", "x", "{}", "[1]", R"({"op":"fly"})", R"({"op":"start"})", R"({"op":"create","bundle":"rel"})",
-                           R"({"op":"exec","id":"a","process":3})", R"({"op":"dial","port":0})", R"({"op":"dial","port":70000})",
-                           R"({"op":"resize","id":"a","width":-1})"}) {
+  for (const char* text :
+       {"", "x", "{}", "[1]", R"({"op":"fly"})", R"({"op":"start"})", R"({"op":"create","bundle":"rel"})",
+        R"({"op":"exec","id":"a","process":3})", R"({"op":"dial","port":0})", R"({"op":"dial","port":70000})",
+        R"({"op":"resize","id":"a","width":-1})"}) {
     INFO(text);
     auto connection = sys::connect_unix(pod.pod_dir() + "/shim.sock", SOCK_SEQPACKET);
     REQUIRE(connection);
@@ -137,7 +139,7 @@ TEST_CASE("only root may speak to a shim", "[shim][root]") {
   NEEDS_ROOT;
   Pod pod;
   const std::string path = pod.pod_dir() + "/shim.sock";
-  struct stat info {};
+  struct stat info{};
   REQUIRE(::stat(path.c_str(), &info) == 0);
   CHECK((info.st_mode & 0777) == 0600);
   // Even where the path's permissions let somebody in.

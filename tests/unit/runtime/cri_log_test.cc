@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "runtime/shim/cri_log.h"
 
-#include <cstdlib>
 #include <fcntl.h>
-#include <string>
 #include <sys/resource.h>
-#include <csignal>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include <csignal>
+#include <cstdlib>
+#include <string>
 #include <vector>
 
 #include "runtime/base/strings.h"
@@ -44,7 +45,8 @@ std::vector<Line> lines_of(const std::string& path) {
     const size_t a = line.find(' '), b = line.find(' ', a + 1), c = line.find(' ', b + 1);
     REQUIRE(c != std::string_view::npos);
     REQUIRE(line.substr(0, a).size() == 30);  // 2026-01-02T03:04:05.000000006Z
-    lines.push_back({std::string(line.substr(a + 1, b - a - 1)), std::string(line.substr(b + 1, c - b - 1)), std::string(line.substr(c + 1))});
+    lines.push_back({std::string(line.substr(a + 1, b - a - 1)), std::string(line.substr(b + 1, c - b - 1)),
+                     std::string(line.substr(c + 1))});
   }
   return lines;
 }
@@ -63,7 +65,7 @@ TEST_CASE("a complete line is one record tagged F with its stream", "[shim]") {
   CHECK(lines[0].tag == "F");
   CHECK(lines[0].content == "hello");
   CHECK(lines[1].stream == "stderr");
-  struct stat info {};
+  struct stat info{};
   REQUIRE(::stat((folder.path + "/log").c_str(), &info) == 0);
   CHECK((info.st_mode & 0777) == 0640);
 }
@@ -113,7 +115,8 @@ TEST_CASE("a long line is split at 16 KiB and its parts give the line back", "[s
   std::string text;
   for (size_t i = 0; i < length; ++i) text += static_cast<char>('a' + i % 26);
   const std::string sent = text + "\nnext\n";
-  for (size_t at = 0; at < sent.size(); at += piece) log.append(Stream::kStdout, std::string_view(sent).substr(at, piece));
+  for (size_t at = 0; at < sent.size(); at += piece)
+    log.append(Stream::kStdout, std::string_view(sent).substr(at, piece));
   const auto lines = lines_of(folder.path + "/log");
   REQUIRE(lines.size() == (length - 1) / 16384 + 2);
   std::string joined;
@@ -163,7 +166,8 @@ TEST_CASE("a log path that is a link, a FIFO, a device, relative or climbing is 
   const std::string link = folder.path + "/link", fifo = folder.path + "/fifo", target = folder.path + "/target";
   REQUIRE(::symlink(target.c_str(), link.c_str()) == 0);
   REQUIRE(::mkfifo(fifo.c_str(), 0600) == 0);
-  for (const auto& path : {link, fifo, std::string("/dev/null"), std::string("log"), folder.path + "/../x", std::string()}) {
+  for (const auto& path :
+       {link, fifo, std::string("/dev/null"), std::string("log"), folder.path + "/../x", std::string()}) {
     CriLog log;
     INFO(path);
     CHECK_FALSE(log.open(path));

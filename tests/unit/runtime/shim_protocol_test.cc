@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "runtime/shim/protocol.h"
+#include <fcntl.h>
+#include <poll.h>
+#include <unistd.h>
 
 #include <csignal>
-#include <fcntl.h>
 #include <functional>
-#include <poll.h>
 #include <string>
-#include <unistd.h>
 
 #include "runtime/shim/loop.h"
 #include "runtime/shim/pod_setup.h"
+#include "runtime/shim/protocol.h"
 #include "runtime/shim/streams.h"
 #include "runtime/sys/file.h"
 #include "runtime/sys/socket.h"
@@ -142,10 +142,13 @@ TEST_CASE("output reaches every attachment and the source is never held up by on
   size_t sent = 0;
   const std::string block(32768, 'x');
   std::function<void()> step = [&] {
-    for (ssize_t put = 0; sent < (8u << 20) && (put = ::write(source.second.get(), block.data(), block.size())) > 0;) sent += static_cast<size_t>(put);
+    for (ssize_t put = 0; sent < (8u << 20) && (put = ::write(source.second.get(), block.data(), block.size())) > 0;)
+      sent += static_cast<size_t>(put);
     got += read_now(reader.first.get());
-    if (sent < (8u << 20) || got.size() < sent) loop.after(0ms, step);
-    else loop.quit();
+    if (sent < (8u << 20) || got.size() < sent)
+      loop.after(0ms, step);
+    else
+      loop.quit();
   };
   loop.after(0ms, step);
   loop.after(10s, [&] { loop.quit(); });
@@ -166,14 +169,17 @@ TEST_CASE("a lossless attachment misses nothing, however slow", "[shim]") {
   size_t sent = 0, got = 0, most_ahead = 0;
   const std::string block(65536, 'x');
   std::function<void()> write_step = [&] {
-    for (ssize_t put = 0; sent < (8u << 20) && (put = ::write(source.second.get(), block.data(), block.size())) > 0;) sent += static_cast<size_t>(put);
+    for (ssize_t put = 0; sent < (8u << 20) && (put = ::write(source.second.get(), block.data(), block.size())) > 0;)
+      sent += static_cast<size_t>(put);
     most_ahead = std::max(most_ahead, sent - got);
     if (sent < (8u << 20)) loop.after(0ms, write_step);
   };
   std::function<void()> read_step = [&] {
     got += read_now(reader.first.get()).size();
-    if (got < (8u << 20)) loop.after(1ms, read_step);
-    else loop.quit();
+    if (got < (8u << 20))
+      loop.after(1ms, read_step);
+    else
+      loop.quit();
   };
   loop.after(0ms, write_step);
   loop.after(50ms, read_step);
@@ -213,8 +219,10 @@ TEST_CASE("what a sink still holds is delivered after its source has ended", "[s
   std::function<void()> step = [&] {
     const auto text = read_now(reader.first.get());
     got += text;
-    if (text.empty() && got.size() == 300'000) loop.quit();
-    else loop.after(1ms, step);
+    if (text.empty() && got.size() == 300'000)
+      loop.quit();
+    else
+      loop.after(1ms, step);
   };
   loop.after(0ms, step);
   loop.after(5s, [&] { loop.quit(); });
@@ -265,8 +273,10 @@ TEST_CASE("input larger than the pipe waits for the container and arrives whole"
     const ssize_t n = ::read(target.first.get(), buffer, sizeof buffer);
     if (n > 0) got += static_cast<size_t>(n);
     ended = n == 0;
-    if (ended) loop.quit();
-    else loop.after(1ms, step);
+    if (ended)
+      loop.quit();
+    else
+      loop.after(1ms, step);
   };
   loop.after(0ms, step);
   loop.after(10s, [&] { loop.quit(); });
