@@ -58,8 +58,11 @@ $(LIB)/%.a:
 GRPC := -lgrpc++ -lgrpc -lgpr -lprotobuf -labsl_synchronization
 PROTO := -lprotobuf
 RUNTIME_LIBS := -lseccomp -lcap
-ROOTFS_LIBS := -larchive -lcurl -lcrypto -lisal -lzstd -lsqlite3
+ROOTFS_LIBS := -lcrypto -lisal -lzstd -lsqlite3
 AGENT_LIBS := -lnl-route-3 -lnl-3 -lssl -lcrypto -lz -lfmt -lpthread
+
+# `berth` starts often and ends soon: what can be linked statically is, the rest is loaded when first used.
+BERTH_LIBS := -static-libstdc++ -static-libgcc -Wl,-Bstatic -lprotobuf -lsqlite3 -lzstd -lcrypto -lnl-route-3 -lnl-3 $(RUNTIME_LIBS) -lyaml-cpp -lz -Wl,-Bdynamic -lisal
 
 PROGRAMS := $(if $(OCI_CLI_SRC),$(BIN)/berth-oci) $(if $(SHIM_SRC),$(BIN)/berth-shim) $(if $(wildcard agent/main.cc),$(BIN)/berthd) \
   $(if $(wildcard agent/cli/main.cc),$(BIN)/berth) $(if $(wildcard agent/cli/rpc/main.cc),$(BIN)/berth-rpc) $(if $(wildcard contrib/scheduler/main.cc),$(BIN)/berth-scheduler)
@@ -76,7 +79,7 @@ $(BIN)/berthd: $(B)/agent/main.o $(LIB)/libagent.a $(LIB)/libpods.a $(LIB)/libcr
 	$(CXX) $(FLAGS.$(MODE)) $(LDFLAGS) -pie -o $@ $^ $(GRPC) $(ROOTFS_LIBS) $(RUNTIME_LIBS) $(AGENT_LIBS)
 $(BIN)/berth: $(B)/agent/cli/main.o $(LIB)/libcli.a $(LIB)/libpods.a $(LIB)/libcriproto.a $(LIB)/librootfs.a $(LIB)/libruntime.a
 	@mkdir -p $(@D)
-	$(CXX) $(FLAGS.$(MODE)) $(LDFLAGS) -pie -o $@ $^ $(PROTO) $(ROOTFS_LIBS) $(RUNTIME_LIBS) $(AGENT_LIBS) -lyaml-cpp
+	$(CXX) $(FLAGS.$(MODE)) $(LDFLAGS) -pie -o $@ $^ $(BERTH_LIBS)
 $(BIN)/berth-rpc: $(call objs,$(CLI_RPC_SRC)) $(LIB)/libcli.a $(LIB)/libpods.a $(B)/gen/cri/proto/runtime/v1/api.grpc.pb.o $(LIB)/libcriproto.a $(LIB)/libschedulerproto.a $(LIB)/librootfs.a $(LIB)/libruntime.a
 	@mkdir -p $(@D)
 	$(CXX) $(FLAGS.$(MODE)) $(LDFLAGS) -pie -o $@ $^ $(GRPC) $(ROOTFS_LIBS) $(RUNTIME_LIBS) $(AGENT_LIBS) -lyaml-cpp

@@ -3,7 +3,7 @@
 # Installs what the build and the tests need. Quiet and instant when all is there.
 set -eu
 packages="g++ make pkg-config protobuf-compiler protobuf-compiler-grpc libgrpc++-dev libprotobuf-dev libseccomp-dev libcap-dev
- catch2 libboost1.81-dev libcurl4-openssl-dev libssl-dev libarchive-dev libisal-dev libzstd-dev zlib1g-dev libsqlite3-dev
+ catch2 libboost1.81-dev libcurl4-openssl-dev libssl-dev libisal-dev libzstd-dev zlib1g-dev libsqlite3-dev
  libnl-route-3-dev libnftables-dev libtomlplusplus-dev libyaml-cpp-dev libcli11-dev libfmt-dev
  docker-registry containernetworking-plugins iptables nftables iproute2 busybox-static curl jq bats python3 strace git
  podman containerd crun runc skopeo ca-certificates"
