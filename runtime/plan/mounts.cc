@@ -98,7 +98,7 @@ Result<int> add_filesystem(MountContext& context, const oci::Mount& mount, const
   const int slot = builder.new_slot();
   if (slot < 0) return fail(Code::kResourceExhausted, "too many mounts");
   auto data = options.data;
-  if (!mount.source.empty() && mount.type != "proc" && mount.type != "sysfs") data.insert(data.begin(), {"source", mount.source, false});
+  if (!mount.source.empty()) data.insert(data.begin(), {"source", mount.source, false});
   const bool late_readonly = mount.type == "tmpfs" && (options.set & MOUNT_ATTR_RDONLY) != 0;
   auto& op = builder.add(OpCode::kNewMount, doing(mount));
   op.slot = slot;

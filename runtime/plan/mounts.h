@@ -17,7 +17,7 @@ struct MountContext {
   const oci::Spec& spec;
   Builder& builder;
   const cgroup::Layout* cgroups = nullptr;           // null: no cgroup file system
-  std::map<std::string, std::string> cgroup_paths;   // Cgroup::paths()
+  std::map<std::string, std::string> cgroup_paths = {};   // Cgroup::paths()
   bool user_namespace = false;   // new or joined: device nodes are bound, not made
   bool cgroup_namespace = false;
   bool network_namespace = true;  // without one, a user namespace may not mount sysfs

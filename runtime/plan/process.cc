@@ -52,7 +52,7 @@ void add_lsm(const ProcessContext& context) {
     op.text = builder.text(std::move(text));
   };
   const auto& process = context.process;
-  if (!process.apparmor_profile.empty()) {
+  if (!process.apparmor_profile.empty() && process.apparmor_profile != "unconfined") {
     write("thread-self/attr/apparmor/exec", concat("exec ", process.apparmor_profile), concat("set apparmor profile ", quote(process.apparmor_profile)));
   }
   if (!process.selinux_label.empty()) {

@@ -19,9 +19,9 @@ struct ProcessContext {
   const SeccompFilter* filter = nullptr;  // null: no profile
   bool user_namespace = false;
   bool setgroups_denied = false;
-  std::string keyring;           // "_ses.<id>"; empty: the session keyring stays
+  std::string keyring = {};           // "_ses.<id>"; empty: the session keyring stays
   int proc_slot = -1;            // a private procfs, for LSM attributes
-  std::optional<std::string> home;  // for HOME, when the environment has none
+  std::optional<std::string> home = {};  // for HOME, when the environment has none
   unsigned preserve_fds = 0;
   // init only: the gate and the startContainer hooks.
   int gate = -1;
