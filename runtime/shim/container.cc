@@ -2,6 +2,7 @@
 #include "runtime/shim/container.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -186,10 +187,31 @@ Result<> Container::remove(bool force) {
     // Ended and recorded before its cgroup goes, where the oom counter is.
     [[maybe_unused]] const auto killed = container::kill(root_, settings_.id, SIGKILL, true);
     [[maybe_unused]] const auto sent = sys::send_signal(pidfd_, SIGKILL);
-    TRY(sys::wait_ended(pidfd_, kKillPatience), concat("kill ", quote(settings_.id)));
+    TRY(wait_ended());
     on_init_ready();
   }
   return container::remove(root_, settings_.id, true);
+}
+
+// A pid namespace's init ends only when every process in it has been reaped, and those exec'd are this process's to
+// reap.
+Result<> Container::wait_ended() {
+  const long long until = monotonic_nanos() + kKillPatience.count() * 1'000'000LL;
+  while (true) {
+    std::vector<pollfd> entries{{pidfd_.get(), POLLIN, 0}};
+    std::vector<uint64_t> keys;
+    for (const auto& [key, exec] : execs_) {
+      entries.push_back({exec.pidfd.get(), POLLIN, 0});
+      keys.push_back(key);
+    }
+    const long long left = (until - monotonic_nanos()) / 1'000'000;
+    if (left <= 0) return fail(Code::kDeadlineExceeded, concat("kill ", quote(settings_.id), ": did not end in time"));
+    if (::poll(entries.data(), entries.size(), static_cast<int>(left)) < 0 && errno != EINTR) return fail_errno("poll");
+    for (size_t i = 0; i < keys.size(); ++i) {
+      if (entries[i + 1].revents != 0) on_exec_ready(keys[i]);
+    }
+    if (entries[0].revents != 0) return {};
+  }
 }
 
 Result<> Container::update(std::string_view resources) {

@@ -109,6 +109,7 @@ class Container {
   Result<> make_process(oci::Spec spec);
   Result<> make_streams(Pipes& pipes, const oci::Spec& spec);
   Result<> adopt_streams(Pipes& pipes, Fd console);
+  Result<> wait_ended();
   void on_init_ready();
   void record_exit(const sys::ExitStatus& status);
   void on_exec_ready(uint64_t key);
