@@ -74,8 +74,9 @@ Result<std::string> unused_name(pods::Engine& engine) {
   return "container_" + random_hex(6);
 }
 
-// A created container: its pod is made, its name and ports are taken.
-Result<std::string> make_container(Context& context, RunOptions& options) {
+// A created container: its pod is made, its name and ports are taken. `program_tried` is set when a failure may be the
+// program's: the runtime looks for it, and finds it or not, as early as create.
+Result<std::string> make_container(Context& context, RunOptions& options, bool& program_tried) {
   if (options.network == "none") TRY(context.use_no_network());
   TRY_ASSIGN(pods::Engine* const engine, context.engine());
   TRY(check_others(*engine, options));
@@ -106,6 +107,7 @@ Result<std::string> make_container(Context& context, RunOptions& options) {
     return engine->remove_pod_sandbox(pod_id);
   });
   create.set_pod_sandbox_id(pod_id);
+  program_tried = true;
   TRY_ASSIGN(std::string id, engine->create_container(create));
   undo.commit();
   return id;
@@ -149,11 +151,9 @@ int run_command(Context& context, Args args) {
   // Caught from here on: a signal while the pod is being made must not leave half of it.
   auto signals = SignalPipe::open();
   if (!signals) return report(signals.error().message(), kUsageStatus);
-  const auto id = make_container(context, options);
-  if (!id) {
-    const bool program = id.error().sys_errno() != 0 && id.error().code() != Code::kNotFound;
-    return report(id.error().message(), program ? start_failure_status(id.error()) : kUsageStatus);
-  }
+  bool program_tried = false;
+  const auto id = make_container(context, options, program_tried);
+  if (!id) return report(id.error().message(), program_tried ? start_failure_status(id.error()) : kUsageStatus);
   if (options.detach) return run_detached(context, *id, options);
   ForegroundOptions foreground;
   foreground.terminal = options.terminal;
@@ -165,7 +165,8 @@ int run_command(Context& context, Args args) {
 int create_command(Context& context, Args args) {
   RunOptions options;
   if (const auto status = parse_run_options("create", std::move(args), options)) return *status;
-  const auto id = make_container(context, options);
+  bool program_tried = false;
+  const auto id = make_container(context, options, program_tried);
   if (!id) return report(id.error().message());
   std::printf("%s\n", id->c_str());
   return 0;
