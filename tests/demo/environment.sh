@@ -73,6 +73,8 @@ start_berthd() {
 
 stop_all() {
   set +e
+  # What a failed step left running goes through berthd, as its owner would do it.
+  [ ! -f "$work/pod.yaml" ] || "$berth" --address "unix://$work/berth.sock" kube down "$work/pod.yaml" >/dev/null 2>&1
   for pid in $(echo "$pids" | tr ' ' '\n' | tac); do kill "$pid" 2>/dev/null; done
   for pid in $pids; do
     tries=0

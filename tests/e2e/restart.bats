@@ -83,7 +83,7 @@ no_residue() {
   stop_berthd KILL
   sleep 1.8
   start_berthd
-  run "$BERTH" kube ps --format json -a
+  run "$BERTH" kube ps --format json
   echo "$output"
   [ "$(echo "$output" | jq -r '[.. | .exitCode? // .exit_code? // empty] | .[0]')" = 42 ]
   run "$BERTH" kube logs ends

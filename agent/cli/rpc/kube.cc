@@ -40,44 +40,6 @@ int play_command(const Globals& globals, Words args, bool down) {
   return done ? 0 : fault(done.error());
 }
 
-std::string pod_state(const v1::PodSandbox& pod, int running, int total) {
-  if (pod.state() != v1::SANDBOX_READY) return "NotReady";
-  return running == total && total > 0 ? "Running" : running > 0 ? "Partial" : "Ended";
-}
-
-int ps_command(const Globals& globals, Words args) {
-  Flags flags("kube ps", "[OPTIONS]", "Lists the pods of berthd.");
-  bool quiet = false;
-  Words operands;
-  flags.flag("-q,--quiet", quiet, "ids only");
-  flags.operands(operands, 0, 0);
-  if (const auto status = flags.parse(std::move(args))) return *status;
-  CriClient client(globals.address);
-  const auto pods = client.list_pod_sandbox({});
-  if (!pods) return fault(pods.error());
-  const auto containers = client.list_containers({});
-  if (!containers) return fault(containers.error());
-  Table table({"POD ID", "NAMESPACE", "NAME", "READY", "STATUS", "IP", "AGE"});
-  for (const v1::PodSandbox& pod : pods->items()) {
-    int running = 0, total = 0;
-    for (const v1::Container& container : containers->containers()) {
-      if (container.pod_sandbox_id() != pod.id()) continue;
-      ++total;
-      running += container.state() == v1::CONTAINER_RUNNING ? 1 : 0;
-    }
-    if (quiet) {
-      std::printf("%s\n", pod.id().c_str());
-      continue;
-    }
-    const auto status = client.pod_sandbox_status(pod.id());
-    table.add({pod.id().substr(0, 12), pod.metadata().namespace_(), pod.metadata().name(), concat(running, '/', total),
-               pod_state(pod, running, total), status ? status->status().network().ip() : "",
-               human_duration(realtime_nanos() - pod.created_at())});
-  }
-  if (!quiet) std::fputs(table.text().c_str(), stdout);
-  return 0;
-}
-
 // POD is a name, namespace/name, or an id (prefix); `container` a name, or empty when the pod has one only.
 Result<v1::Container> find_container(CriClient& client, const std::string& pod_text,
                                      const std::string& container_name) {
@@ -202,7 +164,7 @@ int kube_command(const Globals& globals, Words args) {
   const std::string verb = args.front();
   args.erase(args.begin());
   if (verb == "play" || verb == "down") return play_command(globals, std::move(args), verb == "down");
-  if (verb == "ps") return ps_command(globals, std::move(args));
+  if (verb == "ps") return kube_ps_command(globals, std::move(args));
   if (verb == "exec") return exec_command(globals, std::move(args));
   if (verb == "logs") return logs_command(globals, std::move(args));
   if (verb == "version") return version_command(globals, std::move(args));

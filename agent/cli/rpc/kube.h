@@ -14,6 +14,9 @@ namespace berth::cli {
 // `args` begins with the sub-verb. Returns the exit status.
 int kube_command(const Globals& globals, std::vector<std::string> args);
 
+// kube_ps.cc.
+int kube_ps_command(const Globals& globals, std::vector<std::string> args);
+
 // kube_play.cc. FILE or "-" for standard input.
 Result<Manifest> load_manifest(const Globals& globals, const std::string& file);
 // Makes the pods one after the other; on a failure what was made is removed again.
