@@ -197,7 +197,7 @@ class Pump {
     if (polled[kErr].revents != 0) serve_output(streams.stderr_reader, Channel::kStderr);
     if (polled[kExit].revents != 0) {
       // The silence counts from here: what was written just before the exit is still to be read.
-      exit_seen_ = true;
+      exit_seen_ = waiter_->done();
       quiet_since_ = monotonic_nanos();
     }
     return link_.flush() != Io::kEnd;
