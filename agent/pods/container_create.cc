@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/pods/deterministic.h"
+#include <unistd.h>
+
 #include "agent/pods/engine_impl.h"
 #include "agent/pods/sandbox_files.h"
 #include "agent/pods/seccomp_default.h"
@@ -197,6 +199,14 @@ void EngineImpl::remove_cgroup(const std::string& path, const std::string& id, b
   if (const auto removed = group->remove(); !removed) {
     log_warn("cgroup not removed", {{"cgroup", path}, {"error", removed.error().message()}});
   }
+}
+
+void EngineImpl::remove_own_cgroup(const std::string& path, const std::string& id) const {
+  auto located = cgroup::Cgroup::locate(layout_, path, id);
+  remove_cgroup(path, id, false);
+  if (!located) return;
+  // /berth itself goes with its last pod; while others live the kernel refuses.
+  for (const auto& [controller, directory] : located->paths()) ::rmdir(directory.substr(0, directory.rfind('/')).c_str());
 }
 
 }  // namespace berth::pods

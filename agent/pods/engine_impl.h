@@ -128,6 +128,8 @@ class EngineImpl final : public Engine {
   Result<std::string> joined_pid_namespace(const v1::ContainerConfig& config, const Pod& pod);
   Result<> discard_container(const state::ContainerRecord& record);
   void remove_cgroup(const std::string& path, const std::string& id, bool kill_first) const;
+  // The cgroup that this engine made for a pod, and its parent when that is empty then.
+  void remove_own_cgroup(const std::string& path, const std::string& id) const;
 
   // container_start.cc, container_stop.cc
   Result<> start_locked(const ContainerPtr& container);

@@ -131,6 +131,8 @@ Result<> EngineImpl::make_pod_cgroup(const state::PodRecord& record) const {
   TRY_ASSIGN(cgroup::Cgroup group, cgroup::Cgroup::locate(layout_, record.cgroup_parent, record.id));
   // kubelet has made it already, and it may hold other containers: that is no error for a parent.
   auto created = group.create();
+  // Another pod's removal may have taken the empty parent away between two of its directories.
+  for (int attempt = 0; attempt < 3 && !created && created.error().code() == Code::kNotFound; ++attempt) created = group.create();
   if (!created && created.error().code() != Code::kFailedPrecondition) {
     return std::unexpected(std::move(created).error().wrap(concat("cgroup ", quote(record.cgroup_parent))));
   }

@@ -78,7 +78,7 @@ void EngineImpl::clean_after_shim(const state::PodRecord& record) {
 Result<> EngineImpl::discard_pod(state::PodRecord& record) {
   TRY(tear_down_pod(record));
   TRY(sys::remove_tree(pod_directory(record.id)));
-  if (record.own_cgroup) remove_cgroup(record.cgroup_parent, record.id, false);
+  if (record.own_cgroup) remove_own_cgroup(record.cgroup_parent, record.id);
   TRY(store_->remove_pod(record.id));
   locks_.forget(record.id);
   return {};

@@ -248,7 +248,7 @@ TEST_CASE("leases are unique, given back, and a subnet is kept", "[network]") {
   for (int i = 0; i < 50; ++i) seen.push_back(*leases.acquire(*subnet, concat("pod", i)));
   std::sort(seen.begin(), seen.end());
   CHECK(std::unique(seen.begin(), seen.end()) == seen.end());
-  CHECK(leases.acquire(*subnet, "pod0") != leases.acquire(*subnet, "pod0"));
+  CHECK(*leases.acquire(*subnet, "pod0") != *leases.acquire(*subnet, "pod0"));
   CHECK(leases.release("pod0"));
   CHECK(sys::list_directory(scratch.path + "/leases")->size() == 49);
 }
