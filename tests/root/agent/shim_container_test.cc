@@ -278,6 +278,7 @@ TEST_CASE("a container with a terminal has one, logs stdout only and keeps the c
   Pod pod;
   pod.run("c1", {"sh", "-c", "test -t 0 && test -t 1 && test -t 2 && echo tty; read x; stty size; echo err >&2"},
           [](auto& options) { options.terminal = options.open_stdin = true; });
+  REQUIRE(holds([&] { return !pod.log("c1").empty(); }));
   REQUIRE(pod->resize("c1", "", 123, 45));
   shims::StreamOptions streams;
   streams.open_stdin = true;

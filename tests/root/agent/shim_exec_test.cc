@@ -169,3 +169,19 @@ TEST_CASE("three hundred execs and attachments leave the shim's descriptors and 
   CHECK(holds([&] { return fds() <= fds_before; }));
   CHECK(rss() <= rss_before + 256);
 }
+
+TEST_CASE("a container is deleted at once while processes are exec'd in it", "[shim][root]") {
+  NEEDS_RUNTIME;
+  Pod pod;
+  pod.run("c1", {"sleep", "1000"});
+  auto first = pod->exec(pod.exec_call("c1", {"sleep", "1000"}));
+  auto second = pod->exec(pod.exec_call("c1", {"sh", "-c", "sleep 1000 & sleep 1000"}));
+  REQUIRE(first);
+  REQUIRE(second);
+  const long long before = monotonic_nanos();
+  REQUIRE(pod->remove("c1", true));
+  CHECK(monotonic_nanos() - before < 3'000'000'000);
+  CHECK(first->wait(1s)->signal == SIGKILL);
+  CHECK(second->wait(1s)->signal == SIGKILL);
+  CHECK(ShimClient::read_exit(pod.pod_dir(), "c1")->signal == SIGKILL);
+}
