@@ -164,6 +164,7 @@ class Parser {
         if (std::find(names.begin(), names.end(), name) != names.end())
           return field.at("name").fault(concat("a second container ", quote(name)));
         names.push_back(name);
+        if (list == &init) (*container.config.mutable_labels())[kInitLabel] = "true";
         auto& security = *container.config.mutable_linux()->mutable_security_context();
         if (security.privileged())
           out.sandbox.mutable_linux()->mutable_security_context()->set_privileged(true);

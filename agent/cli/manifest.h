@@ -18,6 +18,7 @@ inline constexpr const char* kPodNamespaceLabel = "io.kubernetes.pod.namespace";
 inline constexpr const char* kPodUidLabel = "io.kubernetes.pod.uid";
 inline constexpr const char* kContainerNameLabel = "io.kubernetes.container.name";
 inline constexpr const char* kPlayLabel = "io.berth.kube.play";  // "true"
+inline constexpr const char* kInitLabel = "io.berth.kube.init";  // "true" on init containers
 
 struct KubeContainer {
   ::runtime::v1::ContainerConfig config;

@@ -61,8 +61,9 @@ Result<v1::Container> find_container(CriClient& client, const std::string& pod_t
   TRY_ASSIGN(const auto containers, client.list_containers(request));
   const v1::Container* chosen = nullptr;
   for (const v1::Container& container : containers.containers()) {
-    if (!container_name.empty() && container.metadata().name() != container_name) continue;
-    // Without a name: the newest that runs, else the newest.
+    const bool is_init = container.labels().contains(kInitLabel);
+    if (container_name.empty() ? is_init : container.metadata().name() != container_name) continue;
+    // Without a name: the oldest that runs, else the oldest; with one: its newest attempt.
     const bool better = chosen == nullptr ||
                         (container.state() == v1::CONTAINER_RUNNING && chosen->state() != v1::CONTAINER_RUNNING) ||
                         (container.state() == chosen->state() && container.created_at() < chosen->created_at() &&

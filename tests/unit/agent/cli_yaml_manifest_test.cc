@@ -188,6 +188,8 @@ TEST_CASE("init containers come first and names are unique", "[cli]") {
   const auto manifest = parse(pod("", "  initContainers: [{name: init, image: x}]\n"));
   REQUIRE(manifest);
   CHECK(manifest->pods[0].init_containers.at(0).config.metadata().name() == "init");
+  CHECK(manifest->pods[0].init_containers[0].config.labels().at(kInitLabel) == "true");
+  CHECK_FALSE(manifest->pods[0].containers.at(0).config.labels().contains(kInitLabel));
   CHECK(why(pod("", "  initContainers: [{name: main, image: x}]\n")).find("a second container \"main\"") !=
         std::string::npos);
 }
