@@ -170,8 +170,8 @@ long op_own_stdio(Context&, const Op& op) {
 long op_chdir(Context& context, const Op& op) {
   if ((op.flags & kMakeMissing) != 0) {
     const long made = make_directory(context.plan->root, op.path);
-    // What cannot be made or opened is for chdir itself to complain about.
     if (made >= 0) close_fd(static_cast<int>(made));
+    return 0;  // what cannot be made or opened is for chdir itself to complain about
   }
   const long result = call(SYS_chdir, op.path);
   if ((result == -EPERM || result == -EACCES) && (op.flags & kRetryLater) != 0) return 0;

@@ -32,7 +32,7 @@ enum class OpCode : uint8_t {
   kStdio,      // args = descriptors for 0, 1, 2 (or -1)
   kNullStdio,  // standard streams that are the host's /dev/null become the root's
   kOwnStdio,   // chown the standard streams to uid args[0]
-  kChdir,      // `path`, made first with kMakeMissing; afterwards the working directory must lie inside the root
+  kChdir,      // `path`, which must lie inside the root; with kMakeMissing it is only made
   kLookup,     // choose the first executable file of `list` for kExec
   kCloseFds,   // close every descriptor >= 3 except the sorted `keep`
   kSeccomp,    // args = {filter length, filter address, flags}; a listener's number is sent by a sync

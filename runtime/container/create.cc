@@ -38,6 +38,7 @@ struct Creation {
   cgroup::Layout layout;
   cgroup::Cgroup group;
   bool has_cgroups = false;
+  bool foreign_cgroup = false;
   std::vector<Fd> join_files;
   plan::NamespacePlan namespaces;
   plan::SeccompFilter filter;
@@ -97,7 +98,11 @@ Result<> record_and_make_cgroup(Creation& creation) {
   TRY(write_state_file(creation.dir.get(), creation.record));
   TRY(sys::replace_file_at(creation.dir.get(), kConfigFile, oci::to_json(request.spec), 0600, false));
   if (!creation.has_cgroups) return {};
-  TRY(creation.group.create(), "unable to apply cgroup configuration");
+  auto made = creation.group.create();
+  if (!made) {
+    creation.foreign_cgroup = made.error().code() == Code::kFailedPrecondition;  // occupied: not ours to remove
+    return std::unexpected(std::move(made).error().wrap("unable to apply cgroup configuration"));
+  }
   if (request.spec.linux_.resources) TRY(creation.group.apply(*request.spec.linux_.resources), "unable to apply cgroup configuration");
   if (creation.group.clone_fd() >= 0) return {};
   TRY_ASSIGN(creation.join_files, creation.group.open_join_files());
@@ -266,7 +271,7 @@ Result<Created> hand_out(Creation& creation, Launched child) {
 Result<Created> create(CreateRequest request) {
   TRY(check_id(request.id));
   TRY(oci::validate(request.spec));
-  Creation creation{request, {}, {}, {}, {}, false, {}, {}, {}, {}, {}, {}, {}, {}, {}};
+  Creation creation{request, {}, {}, {}, {}, false, false, {}, {}, {}, {}, {}, {}, {}, {}, {}};
   TRY_ASSIGN(creation.namespaces, plan::plan_namespaces(request.spec.linux_));
   if (request.spec.linux_.seccomp) {
     TRY_ASSIGN(creation.filter, plan::compile_seccomp(*request.spec.linux_.seccomp));
@@ -275,7 +280,7 @@ Result<Created> create(CreateRequest request) {
   UndoStack undo;
   undo.push("remove state directory", [&] { return sys::remove_tree(state_dir(request.root, request.id)); });
   TRY(fill_record(creation));
-  undo.push("remove cgroup", [&] { return creation.group.remove(); });
+  undo.push("remove cgroup", [&] { return creation.foreign_cgroup ? Result<>() : creation.group.remove(); });
   TRY(record_and_make_cgroup(creation));
   TRY(make_gate(creation));
   TRY(open_root(creation));

@@ -137,8 +137,8 @@ void add_start_hooks(const ProcessContext& context) {
   }
 }
 
-// From here on nothing is opened: the gate, hooks, execve.
-void add_tail(const ProcessContext& context) {
+// Before the working directory is entered: /proc/self/fd/N must name nothing of the host (CVE-2024-21626).
+void add_close(const ProcessContext& context) {
   Builder& builder = context.builder;
   std::vector<int> keep = {context.sync};
   if (context.gate >= 0) keep.push_back(context.gate);
@@ -148,6 +148,11 @@ void add_tail(const ProcessContext& context) {
   auto& close = builder.add(OpCode::kCloseFds, "close descriptors");
   close.count = static_cast<uint32_t>(keep.size());
   close.keep = builder.numbers(std::move(keep));
+}
+
+// From here on nothing is opened: the gate, hooks, execve.
+void add_tail(const ProcessContext& context) {
+  Builder& builder = context.builder;
   builder.call("clear parent death signal", SYS_prctl, PR_SET_PDEATHSIG, 0);
   if (context.process.no_new_privileges) add_seccomp(context);
   if (context.gate >= 0) {
@@ -220,7 +225,9 @@ Result<> add_process(const ProcessContext& context) {
   const CapabilityMasks masks = effective_masks(context);
   auto& own = builder.add(OpCode::kOwnStdio, "change owner of standard streams");
   own.args[0] = process.user.uid;
-  add_chdir(context, child::kMakeMissing | child::kRetryLater);
+  add_chdir(context, child::kMakeMissing);
+  add_close(context);
+  add_chdir(context, child::kRetryLater);
   if (context.user_namespace && !process.rlimits.empty()) {
     builder.add(OpCode::kSync, "set limits").value = kSyncLimits;
   } else {
