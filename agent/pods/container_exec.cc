@@ -23,8 +23,13 @@ constexpr std::chrono::milliseconds kSlack{10000};  // the shim enforces the tim
 
 class ShimExecSession final : public ExecSession {
  public:
-  ShimExecSession(shims::ShimClient shim, shims::ShimSession session, std::string id, std::string exec_id)
-      : shim_(std::move(shim)), session_(std::move(session)), id_(std::move(id)), exec_id_(std::move(exec_id)) {
+  // `stop`: an eventfd, which cancel_wait makes readable.
+  ShimExecSession(shims::ShimClient shim, shims::ShimSession session, Fd stop, std::string id, std::string exec_id)
+      : shim_(std::move(shim)),
+        session_(std::move(session)),
+        stop_(std::move(stop)),
+        id_(std::move(id)),
+        exec_id_(std::move(exec_id)) {
     streams_.stdin_writer = std::move(session_.stdin_writer);
     streams_.stdout_reader = std::move(session_.stdout_reader);
     streams_.stderr_reader = std::move(session_.stderr_reader);
@@ -32,15 +37,26 @@ class ShimExecSession final : public ExecSession {
   }
   Streams& streams() override { return streams_; }
   Result<> resize(unsigned width, unsigned height) override { return shim_.resize(id_, exec_id_, width, height); }
-  Result<shim::ExitRecord> wait() override { return session_.wait(); }
+  Result<shim::ExitRecord> wait() override { return session_.wait({}, stop_.get()); }
+  void cancel_wait() override {
+    const uint64_t one = 1;
+    (void)!::write(stop_.get(), &one, sizeof one);
+  }
 
  private:
   shims::ShimClient shim_;
   shims::ShimSession session_;
+  Fd stop_;
   std::string id_;
   std::string exec_id_;
   Streams streams_;
 };
+
+Result<Fd> make_event() {
+  Fd event(::eventfd(0, EFD_CLOEXEC));
+  if (!event) return fail_errno("eventfd");
+  return event;
+}
 
 // One stream of an ExecSync: what fits is kept.
 struct Capture {
@@ -130,11 +146,10 @@ Result<v1::ExecSyncResponse> EngineImpl::exec_sync(const v1::ExecSyncRequest& re
   TRY_ASSIGN(call.process, exec_process(container, options));
   constexpr int64_t kLongest = 1'000'000'000;
   call.timeout = std::chrono::seconds(std::min(request.timeout(), kLongest));
+  TRY_ASSIGN(const Fd exited, make_event());
   TRY_ASSIGN(shims::ShimSession session, shim.exec(call), concat("exec in container ", quote(call.id)));
   Capture out{std::move(session.stdout_reader), {}};
   Capture err{std::move(session.stderr_reader), {}};
-  const Fd exited(::eventfd(0, EFD_CLOEXEC));
-  if (!exited) return fail_errno("eventfd");
   std::optional<Result<shim::ExitRecord>> exit;
   std::thread waiter([&] {
     exit.emplace(session.wait(call.timeout.count() == 0 ? std::nullopt : std::optional(call.timeout + kSlack)));
@@ -166,8 +181,9 @@ Result<std::unique_ptr<ExecSession>> EngineImpl::exec(const std::string& id, con
   call.streams.open_stdin = options.open_stdin;
   call.streams.open_stdout = options.open_stdout;
   call.streams.open_stderr = options.open_stderr;
+  TRY_ASSIGN(Fd stop, make_event());
   TRY_ASSIGN(shims::ShimSession session, shim.exec(call), concat("exec in container ", quote(call.id)));
-  return std::make_unique<ShimExecSession>(std::move(shim), std::move(session), call.id, call.exec_id);
+  return std::make_unique<ShimExecSession>(std::move(shim), std::move(session), std::move(stop), call.id, call.exec_id);
 }
 
 Result<std::unique_ptr<ExecSession>> EngineImpl::attach(const std::string& id, const AttachOptions& options) {
@@ -182,9 +198,11 @@ Result<std::unique_ptr<ExecSession>> EngineImpl::attach(const std::string& id, c
   streams.open_stdin = options.open_stdin && container->config->stdin();
   streams.open_stdout = options.open_stdout;
   streams.open_stderr = options.open_stderr && !container->config->tty();
+  TRY_ASSIGN(Fd stop, make_event());
   TRY_ASSIGN(shims::ShimSession session, shim.attach(container->record.id, streams, !live_),
              concat("attach to container ", quote(container->record.id)));
-  return std::make_unique<ShimExecSession>(std::move(shim), std::move(session), container->record.id, "");
+  return std::make_unique<ShimExecSession>(std::move(shim), std::move(session), std::move(stop),
+                                           container->record.id, "");
 }
 
 Result<Fd> EngineImpl::dial(const std::string& pod_id, uint16_t port) {
