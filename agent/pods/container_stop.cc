@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
 #include <csignal>
 
 #include "agent/pods/engine_impl.h"
+#include "agent/pods/signal_readiness.h"
 #include "runtime/base/log.h"
 #include "runtime/base/strings.h"
 
@@ -10,6 +12,13 @@ namespace {
 
 constexpr std::chrono::milliseconds kKillDeadline{30000};
 constexpr std::chrono::seconds kLongestGrace{1'000'000'000};
+constexpr long long kYoungNanos = 2'000'000'000;  // a program this old has installed its signal handlers
+constexpr std::chrono::milliseconds kHandlerPatience{500};
+
+void await_handler(const state::ContainerRecord& record, std::chrono::milliseconds grace) {
+  if (realtime_nanos() - record.started_at > kYoungNanos) return;
+  wait_until_noticed(record.pid, record.stop_signal, std::min(grace, kHandlerPatience));
+}
 
 }  // namespace
 
@@ -32,6 +41,7 @@ Result<> EngineImpl::end_container(const ContainerPtr& container, std::chrono::m
   }
   const bool running = container->record.state == state::ContainerState::kRunning;
   if (running && grace.count() > 0) {
+    await_handler(container->record, grace);
     const auto sent = shim->kill(id, container->record.stop_signal, false);
     if (!sent) log_debug("stop signal not sent", {{"container", id}, {"error", sent.error().message()}});
     const auto exit = shim->wait(id, grace);
