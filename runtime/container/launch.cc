@@ -11,7 +11,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "runtime/base/log.h"
 #include "runtime/base/strings.h"
+#include "runtime/container/self_exe.h"
 #include "runtime/plan/container.h"
 #include "runtime/sys/file.h"
 #include "runtime/sys/process.h"
@@ -113,6 +115,7 @@ void end_child(Launched& child) {
 }  // namespace
 
 Result<Launched> launch(const LaunchRequest& request, Fd child_sync) {
+  if (!executable_is_protected()) log_debug("the runtime's binary is on a writable mount");
   child::Plan plan;
   plan.ops = request.builder.ops().data();
   plan.count = static_cast<uint32_t>(request.builder.ops().size());

@@ -76,7 +76,7 @@ struct Process {
   std::vector<std::string> args;
   std::vector<std::string> env;
   std::string cwd;
-  std::optional<Capabilities> capabilities;  // absent: what the caller has is kept
+  std::optional<Capabilities> capabilities;  // absent: none (exec: the container's own)
   std::vector<Rlimit> rlimits;
   bool no_new_privileges = false;
   std::optional<int> oom_score_adj;  // absent: not touched
