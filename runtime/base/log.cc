@@ -2,6 +2,7 @@
 #include "runtime/base/log.h"
 
 #include <atomic>
+#include <chrono>
 #include <cstdio>
 #include <ctime>
 #include <unistd.h>
@@ -66,14 +67,17 @@ void log_line(LogLevel level, std::string_view message, std::initializer_list<Lo
   [[maybe_unused]] const ssize_t written = ::write(log_fd.load(std::memory_order_relaxed), line.data(), line.size());
 }
 
+// Not gmtime_r: it reads /etc/localtime at its first call, seven system calls in every short-lived process.
 std::string rfc3339(long long unix_nanos) {
-  const time_t seconds = static_cast<time_t>(unix_nanos / 1'000'000'000);
-  const long nanos = static_cast<long>(unix_nanos % 1'000'000'000);
-  tm utc{};
-  ::gmtime_r(&seconds, &utc);
+  using namespace std::chrono;
+  const nanoseconds since_epoch(unix_nanos);
+  const auto day = floor<days>(since_epoch);
+  const year_month_day date{sys_days(day)};
+  const hh_mm_ss time(since_epoch - day);
   char text[64];
-  ::snprintf(text, sizeof text, "%04d-%02d-%02dT%02d:%02d:%02d.%09ldZ", utc.tm_year + 1900, utc.tm_mon + 1, utc.tm_mday,
-             utc.tm_hour, utc.tm_min, utc.tm_sec, nanos);
+  ::snprintf(text, sizeof text, "%04d-%02u-%02uT%02d:%02d:%02d.%09ldZ", static_cast<int>(date.year()), static_cast<unsigned>(date.month()),
+             static_cast<unsigned>(date.day()), static_cast<int>(time.hours().count()), static_cast<int>(time.minutes().count()),
+             static_cast<int>(time.seconds().count()), static_cast<long>(time.subseconds().count()));
   return text;
 }
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Sourced by run.sh and up.sh: a registry on loopback with a web image, berth-scheduler and berthd, each with directories
 # of their own below $work. Only what was started here is ever stopped, by pid.
-top=$(cd "$(dirname "$0")/../.." && pwd)
+top=${top:-$(cd "$(dirname "$0")/../.." && pwd)}
 build=$top/build
 berth="$build/berth"
 work=$(mktemp -d /tmp/berth-demo-XXXXXX)
@@ -82,6 +82,11 @@ stop_all() {
     kill -9 "$pid" 2>/dev/null
     wait "$pid" 2>/dev/null
   done
+  # Nothing is left here unless something failed: end what the shims of this run still hold, then the shims.
+  for record in "$work"/state/*/pods/*/oci/*/state.json "$work"/state/*/pods/*/shim.json; do
+    [ -f "$record" ] && kill -9 "$(jq .pid "$record")" 2>/dev/null
+  done
+  for shm in "$work"/state/*/pods/*/shm; do umount "$shm" 2>/dev/null; done
   ip link del "$bridge" 2>/dev/null
   rm -rf "$work"
 }

@@ -50,7 +50,11 @@ spec:
   containers:
   - name: main
     image: $REGISTRY/web:latest
-    command: ["sh", "-c", "$2"]
+    command:
+    - sh
+    - -c
+    - |
+      $2
 YAML
 }
 
@@ -78,7 +82,7 @@ no_residue() {
 }
 
 @test "a container that ended while berthd was dead has its true exit code and its whole log" {
-  manifest ends 'for i in 1 2 3 4 5 6 7 8 9 10; do echo line \$i; sleep 0.1; done; exit 42'
+  manifest ends 'for i in 1 2 3 4 5 6 7 8 9 10; do echo line $i; sleep 0.1; done; exit 42'
   "$BERTH" kube play "$WORK/ends.yaml"
   stop_berthd KILL
   sleep 1.8
