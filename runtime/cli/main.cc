@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -16,6 +17,7 @@
 #include "runtime/cli/commands.h"
 #include "runtime/cli/report.h"
 #include "runtime/cli/version.h"
+#include "runtime/container/self_exe.h"
 
 namespace berth::cli {
 namespace {
@@ -247,6 +249,11 @@ int run_verb(const Command& command, const Arguments& global, const ErrorLog& lo
   return command.name == "exec" ? 255 : 1;
 }
 
+// Before options are understood: a word too many costs half a millisecond, one too few the protection.
+bool may_make_a_process(std::span<const std::string_view> words) {
+  return std::ranges::any_of(words, [](std::string_view word) { return word == "create" || word == "run" || word == "exec"; });
+}
+
 int main_of(std::span<const std::string_view> words) {
   size_t verb = 0;
   auto global = parse_options(words, kGlobalOptions, 1);
@@ -277,6 +284,7 @@ int main_of(std::span<const std::string_view> words) {
 
 int main(int argc, char** argv) {
   std::vector<std::string_view> words(argv + (argc > 0 ? 1 : 0), argv + argc);
+  if (berth::cli::may_make_a_process(words)) berth::container::protect_executable(argv, environ);
   ::signal(SIGPIPE, SIG_IGN);
   return berth::cli::main_of(words);
 }

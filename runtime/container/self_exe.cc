@@ -20,28 +20,12 @@ std::string_view base_name(const char* path) {
   return slash != nullptr ? slash + 1 : path;
 }
 
-bool makes_processes(int argc, char** argv) {
-  if (argc > 0 && base_name(argv[0]).find("shim") != std::string_view::npos) return true;
-  for (int i = 1; i < argc; ++i) {
-    const std::string_view word = argv[i];
-    if (word == "create" || word == "run" || word == "exec" || word == "restore") return true;
-  }
-  return false;
-}
-
 // execveat names the process after a descriptor; people look for its own name.
-void restore_name(int argc, char** argv) {
+void restore_name(char** argv) {
   char name[16] = {};
-  if (argc > 0 && ::prctl(PR_GET_NAME, name) == 0 && name[0] >= '0' && name[0] <= '9') {
+  if (argv[0] != nullptr && ::prctl(PR_GET_NAME, name) == 0 && name[0] >= '0' && name[0] <= '9') {
     ::prctl(PR_SET_NAME, base_name(argv[0]).data());
   }
-}
-
-// Before main, and before anything of the process has state: nothing is lost by starting anew.
-[[gnu::constructor]] void protect_at_start(int argc, char** argv, char** envp) {
-  if (!makes_processes(argc, argv)) return;
-  protect_executable(argv, envp);
-  restore_name(argc, argv);
 }
 
 }  // namespace
@@ -52,7 +36,10 @@ bool executable_is_protected() {
 }
 
 void protect_executable(char** argv, char** envp) {
-  if (executable_is_protected()) return;
+  if (executable_is_protected()) {
+    restore_name(argv);
+    return;
+  }
   const long tree = ::syscall(SYS_open_tree, AT_FDCWD, "/proc/self/exe", 1u /* OPEN_TREE_CLONE */ | O_CLOEXEC);
   if (tree < 0) return;
   mount_attr attributes{};

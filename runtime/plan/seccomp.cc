@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "runtime/plan/seccomp.h"
 
+#include <algorithm>
+#include <cstddef>
+#include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <memory>
@@ -123,6 +126,33 @@ Result<std::string> export_program(scmp_filter_ctx context) {
   return sys::read_all(file.get(), 1u << 20);
 }
 
+#ifdef __x86_64__
+// Prepends: on the native ABI, a number above every one that the profile names is answered with ENOSYS, so that libc falls
+// back to an older call instead of failing (runc's libcontainer/seccomp/patchbpf; §3 trap 52).
+void answer_newer_calls(std::string& program, int highest) {
+  constexpr uint32_t kX32Bit = 0x40000000;
+  const sock_filter stub[] = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, arch)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AUDIT_ARCH_X86_64, 0, 4),
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+      BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, kX32Bit, 2, 0),
+      BPF_JUMP(BPF_JMP | BPF_JGT | BPF_K, static_cast<uint32_t>(highest), 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
+  };
+  program.insert(0, reinterpret_cast<const char*>(stub), sizeof stub);
+}
+#else
+void answer_newer_calls(std::string&, int) {}
+#endif
+
+int highest_call(const oci::Seccomp& profile) {
+  int highest = 0;
+  for (const auto& rule : profile.syscalls) {
+    for (const auto& name : rule.names) highest = std::max(highest, ::seccomp_syscall_resolve_name(name.c_str()));
+  }
+  return highest;
+}
+
 }  // namespace
 
 unsigned long seccomp_flag(std::string_view name) {
@@ -159,6 +189,8 @@ Result<SeccompFilter> compile_seccomp(const oci::Seccomp& profile) {
   TRY_ASSIGN(filter.flags, filter_flags(profile));
   if (filter.notify) filter.flags |= SECCOMP_FILTER_FLAG_NEW_LISTENER;
   TRY_ASSIGN(filter.program, export_program(context.get()));
+  const int highest = highest_call(profile);
+  if (profile.default_action == "SCMP_ACT_ERRNO" && highest > 0) answer_newer_calls(filter.program, highest);
   return filter;
 }
 

@@ -15,7 +15,7 @@ struct SeccompFilter {
   bool notify = false;    // a listener is asked for
 };
 
-// Unknown system calls are left out; rules that equal the default are too (§3 trap 52). kInvalidArgument for unknown
+// Where the default is an errno, calls newer than every one named give ENOSYS. Unknown system calls are left out; rules that equal the default are too (§3 trap 52). kInvalidArgument for unknown
 // actions, operators, architectures, and for SCMP_ACT_NOTIFY on write, which would stop the hand-over of the listener.
 Result<SeccompFilter> compile_seccomp(const oci::Seccomp& profile);
 

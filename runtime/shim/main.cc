@@ -14,6 +14,7 @@
 
 #include "runtime/base/log.h"
 #include "runtime/base/strings.h"
+#include "runtime/container/self_exe.h"
 #include "runtime/shim/json_fields.h"
 #include "runtime/shim/shim.h"
 #include "runtime/sys/file.h"
@@ -101,4 +102,7 @@ int serve(int argc, char** argv) {
 }  // namespace
 }  // namespace berth::shim
 
-int main(int argc, char** argv) { return berth::shim::serve(argc, argv); }
+int main(int argc, char** argv) {
+  berth::container::protect_executable(argv, environ);
+  return berth::shim::serve(argc, argv);
+}

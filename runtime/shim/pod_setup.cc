@@ -54,6 +54,8 @@ Result<> write_sysctl(int root, const std::string& key, const std::string& value
 
 [[noreturn]] void run_pod_init() {
   ::prctl(PR_SET_NAME, "berth-init");
+  // A shim that is killed takes the namespace and all that lives in it along: nobody else knows this process.
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
   ::setsid();
   ::syscall(SYS_close_range, 0u, ~0u, 0u);
   [[maybe_unused]] const int moved = ::chdir("/");

@@ -133,3 +133,14 @@ TEST_CASE("unknown actions, operators, architectures and flags are refused", "[s
   profile.flags = std::vector<std::string>{"SECCOMP_FILTER_FLAG_FOO"};
   CHECK_FALSE(plan::compile_seccomp(profile).has_value());
 }
+
+TEST_CASE("a call newer than the profile knows gives ENOSYS, an older one the default", "[seccomp]") {
+  oci::Seccomp profile;
+  profile.default_action = "SCMP_ACT_ERRNO";
+  profile.syscalls = {{{"exit_group", "exit", "openat2"}, "SCMP_ACT_ALLOW", {}, {}}};
+  const auto filter = plan::compile_seccomp(profile);
+  REQUIRE(filter.has_value());
+  CHECK(errno_under(*filter, [] { ::syscall(SYS_getppid); }) == EPERM);
+  CHECK(errno_under(*filter, [] { ::syscall(SYS_openat2 + 1, -1, 0, 0); }) == ENOSYS);
+  CHECK(errno_under(*filter, [] { ::syscall(460); }) == ENOSYS);
+}
