@@ -57,9 +57,9 @@ Result<> EngineImpl::tear_down_pod(state::PodRecord& record) {
     TRY(store_->update(record));
   }
   if (alive) TRY(shim->stop(), "stop the pod's shim");
+  clean_after_shim(record);
   record.shim_pid = 0;
   record.pid_namespace_pid = 0;
-  clean_after_shim(record);
   return {};
 }
 
