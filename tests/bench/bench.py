@@ -150,6 +150,7 @@ def main():
         if registry_process:
             registry_process.terminate()
             registry_process.wait()
+        subprocess.run(["sh", TOP + "/tests/support/remove_bridge.sh", work + "/root", work + "/aroot"])
         shutil.rmtree(work, ignore_errors=True)
 
 

@@ -3,12 +3,12 @@
 # make run: from a registry to the scheduler's table, end to end; removes all that it made.
 set -eu
 . "$(dirname "$0")/environment.sh"
-residue() { # what is visible of berth on this host
-  mount | grep -c "$work" || true
-  find /sys/fs/cgroup -maxdepth 4 -type d -name 'berth*' 2>/dev/null | wc -l
-  ip -o link | grep -cE "$bridge|veth" || true
+residue() { # what is visible of this run on the host
+  mount | grep -F "$work" || true
+  [ -z "${pod:-}" ] || find /sys/fs/cgroup -type d -name "*$pod*" 2>/dev/null
+  ip -o link | grep -F "$bridge" || true
+  pgrep -af "$work" || true
 }
-before=$(residue)
 trap stop_all EXIT
 trap 'exit 130' INT TERM
 
@@ -26,7 +26,8 @@ sed "s|REGISTRY|$registry|" "$top/tests/demo/pod.yaml" > "$work/pod.yaml"
 export BERTH_ADDRESS="unix://$work/berth.sock" BERTH_SCHEDULER="$scheduler"
 "$berth" kube play "$work/pod.yaml" || die "kube play failed"
 "$berth" kube ps
-address=$("$berth" kube ps --format json | jq -r '.[0].ip // .[0].IP')
+pod=$("$berth" kube ps -q)
+address=$("$berth" kube ps --format json | jq -r '.[0].ip')
 say "curl http://$address/"
 curl -sf --retry 20 --retry-connrefused --retry-delay 0 -m 10 "http://$address/" || die "the pod does not answer"
 say "berth kube exec web -- uname -n; cat /proc/1/comm"
@@ -43,6 +44,6 @@ say "berth kube down"
 "$berth" kube down "$work/pod.yaml"
 stop_all
 trap - EXIT
-after=$(residue)
-[ "$before" = "$after" ] || { echo "demo: left behind: before $before, after $after" >&2; exit 1; }
+left=$(residue)
+[ -z "$left" ] || { echo "demo: left behind:" >&2; echo "$left" >&2; exit 1; }
 say "done; nothing is left"

@@ -23,6 +23,7 @@ teardown_file() {
   ids=$(b ps -aq)
   [ -z "$ids" ] || b rm -f $ids
   kill "$(cat "$WORK/registry.pid")" || true
+  sh "$TOP/tests/support/remove_bridge.sh" "$WORK/root"
   rm -rf "$WORK"
 }
 

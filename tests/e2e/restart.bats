@@ -22,6 +22,7 @@ setup_file() {
 teardown_file() {
   stop_berthd TERM
   kill "$(cat "$WORK/registry.pid")" || true
+  sh "$TOP/tests/support/remove_bridge.sh" "$WORK/root" "$WORK/root2"
   rm -rf "$WORK"
 }
 
