@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/pods/signal_readiness.h"
 
+#include <sys/stat.h>
+
 #include <cstdlib>
 #include <string>
 #include <string_view>
@@ -25,9 +27,20 @@ bool has_signal(std::string_view status, std::string_view name, int signal) {
   return ((mask >> unsigned(signal - 1)) & 1u) != 0;
 }
 
+// Between fork and execve: the program is still its parent's. What that blocks and catches is not the container's.
+bool before_exec(pid_t pid, std::string_view status) {
+  const auto parent = parse_int64(trim(field_of(status, "PPid")));
+  struct stat ours = {};
+  struct stat parents = {};
+  return parent && *parent > 0 && ::stat(concat("/proc/", pid, "/exe").c_str(), &ours) == 0 &&
+         ::stat(concat("/proc/", *parent, "/exe").c_str(), &parents) == 0 && ours.st_dev == parents.st_dev &&
+         ours.st_ino == parents.st_ino;
+}
+
 bool would_be_dropped(pid_t pid, int signal) {
   const auto status = sys::read_file(concat("/proc/", pid, "/status"));
   if (!status) return false;
+  if (before_exec(pid, *status)) return true;
   const std::string pids = field_of(*status, "NSpid");
   const bool first = pids.size() > 2 && pids.ends_with("\t1") && pids.find('\t') != pids.rfind('\t');
   if (!first) return false;
