@@ -6,7 +6,7 @@ packages="g++ make pkg-config protobuf-compiler protobuf-compiler-grpc libgrpc++
  catch2 libboost1.81-dev libcurl4-openssl-dev libssl-dev libisal-dev libzstd-dev zlib1g-dev libsqlite3-dev
  libnl-route-3-dev libnftables-dev libtomlplusplus-dev libyaml-cpp-dev libcli11-dev libfmt-dev
  docker-registry containernetworking-plugins iptables nftables iproute2 busybox-static curl jq bats python3 strace git
- podman containerd crun runc skopeo ca-certificates"
+ podman conmon netavark containerd crun runc skopeo ca-certificates procps util-linux mount"
 missing=""
 for package in $packages; do
   [ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || missing="$missing $package"
