@@ -75,16 +75,7 @@ Result<std::shared_ptr<rootfs::Images>> Context::images() {
   return images_;
 }
 
-Result<> Context::use_no_network() {
-  TRY(need_root());
-  const std::string directory = concat(globals_.state, "/no-network");
-  TRY(sys::make_directories(directory));
-  TRY(sys::replace_file(directory + "/loopback.conflist",
-                        R"({"cniVersion":"1.0.0","name":"none","plugins":[{"type":"loopback"}]})", 0600, false));
-  globals_.network = "cni";
-  globals_.cni_conf_dir = directory;
-  return {};
-}
+void Context::use_no_network() { globals_.network = "none"; }
 
 pods::EngineConfig Context::engine_config() const {
   pods::EngineConfig config;

@@ -42,7 +42,7 @@ class Context {
   // An engine for listing and status only, without the image store: what ps and logs need.
   Result<pods::Engine*> records();
   // Pods made from here on get a loopback only (`--network none`). Before the first engine().
-  Result<> use_no_network();
+  void use_no_network();
 
  private:
   pods::EngineConfig engine_config() const;

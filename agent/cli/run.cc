@@ -77,7 +77,7 @@ Result<std::string> unused_name(pods::Engine& engine) {
 // A created container: its pod is made, its name and ports are taken. `program_tried` is set when a failure may be the
 // program's: the runtime looks for it, and finds it or not, as early as create.
 Result<std::string> make_container(Context& context, RunOptions& options, bool& program_tried) {
-  if (options.network == "none") TRY(context.use_no_network());
+  if (options.network == "none") context.use_no_network();
   TRY_ASSIGN(pods::Engine* const engine, context.engine());
   TRY(check_others(*engine, options));
   TRY_ASSIGN(const rootfs::Image image,

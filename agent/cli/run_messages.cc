@@ -17,7 +17,7 @@ std::string json_words(const std::vector<std::string>& words) {
 
 v1::NamespaceMode network_mode(const std::string& network) {
   if (network == "host") return v1::NODE;
-  return v1::POD;  // "none" too: its engine has a network configuration with a loopback only
+  return v1::POD;  // "none" too: its engine attaches nothing, and the shim has brought lo up
 }
 
 // What will run, entrypoint first, for the COMMAND column and inspect.

@@ -15,6 +15,7 @@ class ChosenNetwork : public Network {
   explicit ChosenNetwork(NetworkConfig config) : config_(std::move(config)), kept_(config_.root), builtin_(concat(config_.root, "/builtin")) {}
 
   Result<NetworkResult> attach(const Attachment& attachment) override {
+    if (config_.mode == "none") return NetworkResult{};
     const std::string what = concat("set up network of pod ", quote(attachment.pod_id));
     auto result = use_cni() ? cni_attach(config_, kept_, attachment) : builtin_.attach(kept_, attachment);
     if (!result) return std::unexpected(std::move(result).error().wrap(what));
@@ -41,7 +42,7 @@ class ChosenNetwork : public Network {
  private:
   bool use_cni() const {
     if (config_.mode == "cni") return true;
-    if (config_.mode == "builtin") return false;
+    if (config_.mode == "builtin" || config_.mode == "none") return false;
     const auto list = load_cni_config(config_.cni_conf_dir);
     return list || list.error().code() != Code::kNotFound;
   }
@@ -54,7 +55,7 @@ class ChosenNetwork : public Network {
 }  // namespace
 
 Result<std::unique_ptr<Network>> Network::open(NetworkConfig config) {
-  if (config.mode != "auto" && config.mode != "cni" && config.mode != "builtin") {
+  if (config.mode != "auto" && config.mode != "cni" && config.mode != "builtin" && config.mode != "none") {
     return fail(Code::kInvalidArgument, concat("network ", quote(config.mode), ": must be auto, cni or builtin"));
   }
   return std::make_unique<ChosenNetwork>(std::move(config));

@@ -40,7 +40,7 @@ struct NetworkResult {
 };
 
 struct NetworkConfig {
-  std::string mode = "auto";  // auto: CNI when cni_conf_dir holds a configuration, else builtin
+  std::string mode = "auto";  // auto: CNI when cni_conf_dir holds a configuration, else builtin; none: a loopback only
   std::string root;           // directory for results, e.g. /var/lib/berth/network
   std::string cni_conf_dir;
   std::string cni_bin_dir;    // colon-separated
