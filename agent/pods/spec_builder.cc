@@ -194,6 +194,10 @@ oci::Resources oci_resources(const v1::LinuxContainerResources& resources, const
       out.hugepage_limits.push_back({limit.page_size(), limit.limit()});
   }
   if (host.cgroup_v2) out.unified.insert(resources.unified().begin(), resources.unified().end());
+  // CRI has no field for it; both cgroup versions have the file.
+  if (const auto pids = resources.unified().find("pids.max"); pids != resources.unified().end()) {
+    out.pids_limit = pids->second == "max" ? -1 : parse_int64(pids->second);
+  }
   return out;
 }
 

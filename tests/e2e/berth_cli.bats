@@ -316,3 +316,8 @@ PY
   [ "$status" = 1 ]
   [ -z "$(b ps -aq)" ]
 }
+
+@test "--pids-limit is in force" {
+  run b run --rm --pids-limit 5 --network host "$BOX" sh -c 'for i in 1 2 3 4 5 6 7 8 9; do sleep 1 & done; wait'
+  [[ "$output" == *"fork"* ]]
+}
