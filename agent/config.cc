@@ -109,7 +109,12 @@ Result<> apply_key(const std::string& key, const toml::node& node, Config& confi
     config.streaming_port = uint16_t(*value);
     return {};
   }
-  if (key == "nri_socket") return invalid("key \"nri_socket\": NRI is not supported by this agent");
+  if (key == "nri_socket") {
+    const auto value = node.value<std::string>();
+    if (!value) return wrong_type("a path");
+    config.nri_socket = *value;
+    return {};
+  }
   if (key == "system_reserved" || key == "node_labels") {
     if (!node.is_table()) return wrong_type("a table of strings");
     for (const auto& [name, element] : *node.as_table()) {
@@ -161,7 +166,7 @@ Result<Invocation> parse_invocation(const std::vector<std::string>& arguments) {
       ->type_name("NAME=AMOUNT");
   app.add_option("--node-label", labels, "NAME=VALUE told to the scheduler; repeatable")->type_name("NAME=VALUE");
   app.add_option("--streaming-port", streaming_port, "port of the streaming endpoint (default: any free one)");
-  app.add_option("--nri-socket", nri_socket, "not supported; accepted when empty")->type_name("PATH");
+  app.add_option("--nri-socket", nri_socket, "path for NRI plugins; taken, but nothing is served there yet")->type_name("PATH");
   app.set_version_flag("--version", concat("berthd ", kVersion));
   Invocation invocation;
   try {
@@ -184,8 +189,7 @@ Result<Invocation> parse_invocation(const std::vector<std::string>& arguments) {
   }
   if (!listen.empty()) config.listen = listen;
   if (streaming_port) config.streaming_port = *streaming_port;
-  if (!nri_socket.empty())
-    return invalid(concat("--nri-socket ", quote(nri_socket), ": NRI is not supported by this agent"));
+  if (!nri_socket.empty()) config.nri_socket = nri_socket;
   for (const std::string& entry : reserved) {
     TRY(add_pair("system-reserved", entry, [&](const std::string& name, const std::string& amount) {
       return add_reserved(name, amount, config);

@@ -20,6 +20,7 @@ struct Config {
   std::string cni_bin_dir = "/usr/lib/cni:/opt/cni/bin";
   std::string registry_config_dir = "/etc/berth/certs.d";
   std::string cgroup_driver = "auto";  // auto | cgroupfs
+  std::string nri_socket;              // not served yet: a warning at start says so
   std::string network = "auto";        // auto | cni | builtin
   std::string scheduler;               // address of the upstream, empty: none
   std::string node_name;               // empty: the host's

@@ -124,6 +124,7 @@ Result<> serve(const Config& config, const sigset_t& signals) {
   server_config.listen = config.listen;
   TRY_ASSIGN(const std::unique_ptr<cri::Server> server,
              cri::Server::start(server_config, runtime_service, image_service), "cri");
+  if (!config.nri_socket.empty()) log_warn("NRI plugins are not served by this version", {{"nri_socket", config.nri_socket}});
   log_info(
       "berthd is serving",
       {{"version", kVersion}, {"listen", join(config.listen, ",")}, {"root", config.root}, {"state", config.state}});

@@ -33,7 +33,6 @@ TEST_CASE("what is wrong is said in one sentence") {
                                              {"stray"},
                                              {"--network", "magic"},
                                              {"--cgroup-driver", "systemd"},
-                                             {"--nri-socket", "/x"},
                                              {"--listen", "tcp://0.0.0.0:1"},
                                              {"--root", "relative"},
                                              {"--log-level", "loud"},
@@ -65,7 +64,9 @@ TEST_CASE("unknown keys, wrong types and broken files are refused by name") {
   CHECK(agent::apply_toml("rooot = '/r'", "f", config).error().message().find("rooot") != std::string::npos);
   CHECK_FALSE(agent::apply_toml("root = 7", "f", config));
   CHECK_FALSE(agent::apply_toml("root = ", "f", config));
-  CHECK_FALSE(agent::apply_toml("nri_socket = '/x'", "f", config));
+  CHECK(agent::apply_toml("nri_socket = '/x'", "f", config));
+  CHECK(config.nri_socket == "/x");
+  CHECK_FALSE(agent::apply_toml("nri_socket = 1", "f", config));
 }
 
 TEST_CASE("lists are filtered by id prefix, state and every label") {
